@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "groma/groma.h"
+
+namespace groma {
+
+/// The image at its own resolution with one colour per phrase: box, label, legible at any size.
+///
+/// Phrases without words are labelled with their region numbers.
+Image draw_answer(const Image& image, const ChatResult& answer);
+
+/// The image with every region's box, number and score; boxes given by the user stand out.
+Image draw_regions(const Image& image, const std::vector<Region>& regions);
+
+}  // namespace groma

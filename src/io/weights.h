@@ -1,0 +1,36 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <torch/nn/module.h>
+
+#include "config.h"
+#include "io/safetensors.h"
+
+namespace groma::io {
+
+/// Opens all weight files of a checkpoint: model*.safetensors or pytorch_model*.bin, with or without
+/// an index, and applies kRenames, so that every name is the one our modules register.
+///
+/// throws    Error when files are missing or damaged, or a tensor comes twice
+TensorMap open_weights(const std::string& directory);
+
+/// Shape of each tensor, for `adopt_shapes`.
+ShapeTable shapes_of(const TensorMap& tensors);
+
+/// Which dtype a parameter computes in, by its name.
+using DTypeOf = std::function<at::ScalarType(const std::string& name)>;
+
+/// Gives every parameter of `module` its tensor: a view of the file where dtype and device already
+/// agree, else a converted copy (the file's pages are then released).
+///
+/// throws    Error listing every missing, unexpected and misshapen tensor at once
+void assign_weights(torch::nn::Module& module, TensorMap tensors, const DTypeOf& dtype_of,
+                    at::Device device, const std::function<void(double)>& on_progress = nullptr);
+
+/// Writes the parameters of `module` as model.safetensors (with model.safetensors.index.json and
+/// shards of at most `shard_bytes` where larger), under the checkpoint's names.
+void save_weights(const torch::nn::Module& module, const std::string& directory,
+                  at::ScalarType dtype, int64_t shard_bytes = int64_t{5} << 30);
+
+}  // namespace groma::io

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "language/tokenizer.h"
+
+namespace groma {
+
+/// One question and, once there is one, its answer.
+struct Turn {
+  std::vector<TextPiece> question;
+  std::vector<TextPiece> answer;  ///< empty for the turn that is being answered
+};
+
+/// The whole conversation as text: system sentence, the turn that shows image and regions, then
+/// `turns`, ending where the assistant speaks.
+///
+/// source    reference `conversation.py` (vicuna v1) and `run_groma.py`
+std::vector<TextPiece> conversation(const std::vector<Turn>& turns);
+
+/// Turns what a user typed into pieces: every "<box>" becomes
+/// <roi><refer_box></roi><refer_feat> (tagged), all else is plain; `grounded` puts [grounding] first.
+///
+/// throws    Error when `boxes` > 0, the prompt holds "<box>" and the counts differ, or when it
+///           holds "<box>" and `boxes` is 0
+std::vector<TextPiece> user_question(const std::string& prompt, int64_t boxes, bool grounded);
+
+/// Where regions and images go in the ids of a prompt.
+///
+/// expand_prompt replaces <image> by `image_tokens` copies of it, and <region> by the pair
+/// (<rK>, <region>) for K = 0..regions-1; each <refer_box> by the <rK> of its match.
+struct ExpandedPrompt {
+  std::vector<int64_t> ids;         ///< placeholders <image>, <region>, <refer_feat> where features go
+  std::vector<int64_t> feature_of;  ///< per id: -1 token, -2 - i for image token i, else region K
+};
+ExpandedPrompt expand_prompt(const std::vector<int64_t>& prompt_ids, const SpecialIds& special,
+                             int64_t image_tokens, int64_t regions,
+                             const std::vector<int64_t>& refer_matches);
+
+}  // namespace groma

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <vector>
+
+namespace groma::ops {
+
+/// Attends to a few bilinear samples of several feature maps (multi-scale deformable attention).
+///
+/// value               [B, N, heads, C]: the maps one after the other, row by row
+/// shapes              height and width of each level; their products sum to N
+/// sampling_locations  [B, Q, heads, L, P, 2]: x, y in [0, 1] of each map; outside counts zero
+/// attention_weights   [B, Q, heads, L, P]
+/// returns             [B, Q, heads * C], dtype of `value`
+/// throws              c10::Error when shapes, dtypes or devices disagree
+/// source              Zhu et al. 2021, equation 3; reference grid_sample, align_corners false
+at::Tensor ms_deform_attn(const at::Tensor& value,
+                          const std::vector<std::array<int64_t, 2>>& shapes,
+                          const at::Tensor& sampling_locations,
+                          const at::Tensor& attention_weights);
+
+}  // namespace groma::ops
