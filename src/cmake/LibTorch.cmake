@@ -33,9 +33,7 @@ message(STATUS "LibTorch ${groma_torch_version}: ${groma_torch_lib}")
 add_library(groma_libtorch INTERFACE)
 target_include_directories(groma_libtorch SYSTEM INTERFACE
   ${GROMA_TORCH_INCLUDE} ${GROMA_TORCH_INCLUDE}/torch/csrc/api/include)
-target_compile_definitions(groma_libtorch INTERFACE _GLIBClist(TRANSFORM groma_torch_version REPLACE ".* " "")
-list(JOIN groma_torch_version "." groma_torch_version)_USE_Clist(TRANSFORM groma_torch_version REPLACE ".* " "")
-list(JOIN groma_torch_version "." groma_torch_version)11_ABI=1)
+target_compile_definitions(groma_libtorch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
 target_link_libraries(groma_libtorch INTERFACE ${GROMA_TORCH_CPU} ${GROMA_TORCH_C10})
 # libtorch_cpu of a CUDA wheel finds libcudart and libcupti through its own RPATH.
 target_link_options(groma_libtorch INTERFACE -Wl,--unresolved-symbols=ignore-in-shared-libs)
