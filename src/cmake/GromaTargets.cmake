@@ -9,10 +9,16 @@ function(groma_target name)
     target_compile_options(${name} PRIVATE
       $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${GROMA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined>)
     target_link_options(${name} PRIVATE -fsanitize=${GROMA_SANITIZE})
+  else()
+    target_compile_options(${name} PRIVATE
+      $<$<COMPILE_LANGUAGE:CXX>:-fstack-protector-strong>
+      $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-D_FORTIFY_SOURCE=2>)
   endif()
+  target_link_options(${name} PRIVATE -Wl,-z,relro,-z,now)
 endfunction()
 
-# groma_test(box groma_ops [EXTRA_LIB...] SOURCES a_test.cpp b_test.cpp): one program, its tests found by CTest.
+# groma_test(ops_test LIBRARIES groma_ops [MORE...] SOURCES a_test.cpp b_test.cpp): one program, its
+# tests found by CTest. A skipped test is reported as skipped.
 function(groma_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
@@ -21,5 +27,7 @@ function(groma_test name)
   target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE
     GROMA_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GROMA_BINARY_DIR="${PROJECT_BINARY_DIR}")
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60)
+  # Discovered when CTest runs: a CUDA build must also link where its programs cannot start.
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+    PROPERTIES TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2")
 endfunction()
