@@ -1,0 +1,41 @@
+#include "language/kv_cache.h"
+
+#include <ATen/ATen.h>
+
+namespace groma {
+
+KvCache::KvCache(const LanguageConfig& config, at::TensorOptions options)
+    : kv_heads_(config.kv_heads),
+      head_width_(config.hidden / config.heads),
+      options_(options),
+      keys_(config.layers),
+      values_(config.layers) {}
+
+void KvCache::reserve(int64_t positions) {
+  if (positions <= capacity_) return;
+  for (auto* tensors : {&keys_, &values_}) {
+    for (auto& tensor : *tensors) {
+      auto larger = at::empty({kv_heads_, positions, head_width_}, options_);
+      if (length_ > 0) larger.narrow(1, 0, length_).copy_(tensor.narrow(1, 0, length_));
+      tensor = larger;
+    }
+  }
+  capacity_ = positions;
+}
+
+void KvCache::truncate(int64_t length) {
+  TORCH_CHECK(length <= length_, "KvCache: cannot cut ", length_, " positions to ", length);
+  length_ = length;
+}
+
+std::pair<at::Tensor, at::Tensor> KvCache::append(int64_t layer, const at::Tensor& keys,
+                                                  const at::Tensor& values) {
+  const auto count = keys.size(1);
+  TORCH_CHECK(length_ + count <= capacity_, "KvCache: ", length_ + count, " positions, reserved ",
+              capacity_);
+  keys_[layer].narrow(1, length_, count).copy_(keys);
+  values_[layer].narrow(1, length_, count).copy_(values);
+  return {keys_[layer].narrow(1, 0, length_ + count), values_[layer].narrow(1, 0, length_ + count)};
+}
+
+}  // namespace groma

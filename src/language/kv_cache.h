@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "config.h"
+
+namespace groma {
+
+/// Keys and values of one sequence, all layers, in memory taken ahead of need.
+class KvCache {
+ public:
+  KvCache(const LanguageConfig& config, at::TensorOptions options);
+
+  /// Makes room for `positions` in all; what is stored stays.
+  void reserve(int64_t positions);
+
+  /// Forgets every position from `length` on.
+  void truncate(int64_t length);
+
+  /// Stores the next keys and values of `layer`, each [kv_heads, T, head width], after the first
+  /// `length()` positions, and returns views of everything up to them, [kv_heads, length + T, ...].
+  std::pair<at::Tensor, at::Tensor> append(int64_t layer, const at::Tensor& keys,
+                                           const at::Tensor& values);
+
+  /// Counts `positions` as stored, after every layer has appended them.
+  void advance(int64_t positions) { length_ += positions; }
+
+  int64_t length() const { return length_; }
+
+ private:
+  int64_t kv_heads_, head_width_;
+  int64_t length_ = 0, capacity_ = 0;
+  at::TensorOptions options_;
+  std::vector<at::Tensor> keys_, values_;  // per layer [kv_heads, capacity, head width]
+};
+
+}  // namespace groma
