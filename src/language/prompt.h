@@ -11,6 +11,7 @@ namespace groma {
 struct Turn {
   std::vector<TextPiece> question;
   std::vector<TextPiece> answer;  ///< empty for the turn that is being answered
+  std::vector<int64_t> regions;   ///< number behind each <refer_box> of the question, in order
 };
 
 /// The whole conversation as text: system sentence, the turn that shows image and regions, then

@@ -1,0 +1,164 @@
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "check.h"
+#include "engine.h"
+#include "io/weights.h"
+
+namespace groma {
+namespace {
+
+const char* name_of(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat: return "float32";
+    case at::kBFloat16: return "bfloat16";
+    case at::kHalf: return "float16";
+    default: return "other";
+  }
+}
+
+/// The dtype that most of the weights have.
+at::ScalarType main_dtype(const io::TensorMap& tensors) {
+  std::map<at::ScalarType, int64_t> elements;
+  for (const auto& [name, tensor] : tensors) elements[tensor.scalar_type()] += tensor.numel();
+  const auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) {
+    return a.second < b.second;
+  });
+  return most == elements.end() ? at::kFloat : most->first;
+}
+
+at::ScalarType compute_dtype(DType asked, Device device, at::ScalarType file) {
+  require(asked != DType::kFloat16 || device == Device::kCuda,
+          "load: float16 is computed on cuda only; use bfloat16 or float32 on the cpu");
+  switch (asked) {
+    case DType::kFloat32: return at::kFloat;
+    case DType::kBFloat16: return at::kBFloat16;
+    case DType::kFloat16: return at::kHalf;
+    case DType::kAuto: break;
+  }
+  return file == at::kHalf || file == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
+
+at::Device torch_device(Device device) {
+  if (device == Device::kCpu) return at::kCPU;
+  require(at::hasCUDA(),
+          "load: device cuda: no CUDA device can be used; choose device cpu, or use a CUDA build of "
+          "groma (GROMA_CUDA=ON) on a machine with an NVIDIA driver");
+  return at::kCUDA;
+}
+
+ModelInfo::Stage stage_of(const GromaModelImpl& model, const std::string& name,
+                          const std::vector<std::string>& prefixes) {
+  ModelInfo::Stage stage{name, 0};
+  for (const auto& item : model.named_parameters()) {
+    for (const auto& prefix : prefixes) {
+      if (item.key().starts_with(prefix)) stage.parameters += item.value().numel();
+    }
+  }
+  return stage;
+}
+
+ModelInfo info_of(const GromaModelImpl& model, at::ScalarType file, at::ScalarType compute) {
+  const auto& config = model.config;
+  ModelInfo info;
+  info.stages = {
+      stage_of(model, "vision encoder", {"perceiver.vis_encoder."}),
+      stage_of(model, "proposer", {"perceiver.input_proj.", "perceiver.ddetr_transformer."}),
+      stage_of(model, "region encoder", {"region_encoder."}),
+      stage_of(model, "projector", {"img_txt_bridge."}),
+      stage_of(model, "language model", {"llm.", "extra_lm_head.", "new_input_embs."})};
+  for (const auto& stage : info.stages) info.parameters += stage.parameters;
+  info.file_dtype = name_of(file);
+  info.compute_dtype = name_of(compute);
+  info.image_size = static_cast<int>(config.vision.image_size);
+  info.image_tokens = static_cast<int>(config.image_tokens());
+  info.queries = static_cast<int>(config.proposer.queries);
+  info.region_tokens = static_cast<int>(config.select.max_regions);
+  info.context = static_cast<int>(config.language.max_positions);
+  info.roi_geometry = config.region.geometry == RoiGeometry::kReleased ? "released" : "exact";
+  return info;
+}
+
+/// Bytes of memory that can be had, from /proc/meminfo; -1 where that cannot be read.
+int64_t available_memory() {
+  std::ifstream in("/proc/meminfo");
+  std::string key, unit;
+  int64_t kilobytes = 0;
+  while (in >> key >> kilobytes >> unit) {
+    if (key == "MemAvailable:") return kilobytes * 1024;
+  }
+  return -1;
+}
+
+/// Refuses a model that would not fit, before anything is loaded.
+void require_memory(const ModelInfo& info, at::ScalarType dtype) {
+  constexpr double kGiB = 1024.0 * 1024 * 1024;
+  constexpr double kWork = 1.0;  // GiB for activations
+  const auto gib = [&](int64_t width) {
+    return static_cast<double>(info.parameters * width) / kGiB + kWork;
+  };
+  const auto available = available_memory();
+  if (available < 0) return;
+  const auto free = static_cast<double>(available) / kGiB;
+  const auto needed = gib(static_cast<int64_t>(c10::elementSize(dtype)));
+  const char* advice = dtype == at::kFloat && gib(2) <= free
+                           ? "; dtype bfloat16 would fit"
+                           : "; use a machine with more memory";
+  require(needed <= free, "load: not enough memory: ", info.parameters, " parameters in ",
+          name_of(dtype), " need ", needed, " GiB, ", free, " GiB are available", advice);
+}
+
+}  // namespace
+
+std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
+                                               const LoadOptions& options) {
+  require(options.threads >= 0, "load: threads is ", options.threads, "; give 0 (all) or more");
+  const auto device = torch_device(options.device);
+  auto config = read_config(directory);
+  auto tokenizer = Tokenizer::load(directory);
+  auto tensors = io::open_weights(directory);
+  adopt_shapes(config, io::shapes_of(tensors));
+  validate(config);
+  const auto& language = config.language;
+  require(tokenizer.vocabulary() == language.vocabulary, "load '", directory,
+          "': tokenizer.model has ", tokenizer.vocabulary(), " pieces, the language model ",
+          language.vocabulary, "; take both from one release");
+  const auto& special = tokenizer.special();
+  require(special.region_first + special.region_count <= language.vocabulary + language.new_tokens,
+          "load '", directory, "': the added tokens go up to id ",
+          special.region_first + special.region_count - 1, ", the weights have room for ",
+          language.vocabulary + language.new_tokens, " tokens; take both from one release");
+  config.select.max_regions = std::min(config.select.max_regions, special.region_count);
+
+  const auto file = main_dtype(tensors);
+  const auto dtype = compute_dtype(options.dtype, options.device, file);
+  const c10::InferenceMode no_gradients;
+  auto model = std::make_shared<GromaModelImpl>(config);
+  const auto info = info_of(*model, file, dtype);
+  if (options.device == Device::kCpu) require_memory(info, dtype);
+  const auto dtype_of = [dtype](const std::string& name) {
+    return computes_in_float(name) ? at::kFloat : dtype;
+  };
+  io::assign_weights(*model, std::move(tensors), dtype_of, device, options.on_progress);
+  const auto threads =
+      options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency());
+  return std::make_shared<const Groma::Impl>(Groma::Impl{std::move(model), std::move(tokenizer),
+                                                         read_pixel_norm(directory), device,
+                                                         threads, info});
+}
+
+ModelInfo describe(const std::string& directory) {
+  auto config = read_config(directory);
+  const auto tensors = io::open_weights(directory);
+  adopt_shapes(config, io::shapes_of(tensors));
+  validate(config);
+  const auto file = main_dtype(tensors);
+  return info_of(GromaModelImpl(config), file, compute_dtype(DType::kAuto, Device::kCpu, file));
+}
+
+}  // namespace groma

@@ -1,0 +1,276 @@
+#include "session.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "answer/grounding.h"
+#include "check.h"
+#include "language/generate.h"
+#include "language/stream_decoder.h"
+#include "regions/boxes.h"
+#include "regions/select.h"
+
+namespace groma {
+namespace {
+
+constexpr double kSameRegion = 0.6;  // a later box takes a region that overlaps it more
+
+/// How many boxes the question names by <refer_box>.
+size_t named_boxes(const std::vector<TextPiece>& question) {
+  constexpr std::string_view kToken = "<refer_box>";
+  size_t count = 0;
+  for (const auto& piece : question) {
+    if (!piece.tagged) continue;
+    for (auto at = piece.text.find(kToken); at != std::string::npos;
+         at = piece.text.find(kToken, at + kToken.size())) {
+      ++count;
+    }
+  }
+  return count;
+}
+
+/// Kept regions in a random order that depends on the seed alone.
+at::Tensor shuffled(const at::Tensor& kept, uint64_t seed) {
+  std::vector<int64_t> order(kept.const_data_ptr<int64_t>(),
+                             kept.const_data_ptr<int64_t>() + kept.numel());
+  std::mt19937_64 random(seed);
+  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+  return at::tensor(order, at::kLong);
+}
+
+}  // namespace
+
+void validate_boxes(const std::vector<Box>& boxes, int width, int height) {
+  for (size_t i = 0; i < boxes.size(); ++i) {
+    const auto& [x1, y1, x2, y2] = boxes[i];
+    const auto shown = [&] {
+      std::ostringstream out;
+      out << "box " << i + 1 << " (" << x1 << ", " << y1 << ", " << x2 << ", " << y2 << ")";
+      return out.str();
+    };
+    require(std::isfinite(x1) && std::isfinite(y1) && std::isfinite(x2) && std::isfinite(y2),
+            "chat: ", shown(), " is not made of numbers; give x1,y1,x2,y2 in pixels");
+    require(x1 < x2 && y1 < y2, "chat: ", shown(),
+            " is empty or reversed; x1 < x2 and y1 < y2 are expected");
+    require(x1 >= 0 && y1 >= 0 && x2 <= static_cast<float>(width) &&
+                y2 <= static_cast<float>(height),
+            "chat: ", shown(), " leaves the picture, which is ", width, " x ", height,
+            " pixels; give a box inside it");
+  }
+}
+
+Session::Impl::Impl(std::shared_ptr<const Groma::Impl> engine_, const Image& image,
+                    const RegionOptions& options)
+    : engine(std::move(engine_)),
+      image(image),
+      options(options),
+      cache_(engine->model->config.language, engine->model->lm_head->weight.options()) {
+  select_config(*engine, options);  // only checks
+}
+
+void Session::Impl::look(const at::Tensor& boxes_cxcywh, Timings& timings) {
+  if (image_tokens.defined()) return;
+  auto& model = *engine->model;
+  const auto seen = see_image(*engine, image, options.resize, timings);
+  at::Tensor tokens;
+  {
+    Stopwatch watch(timings.vision_ms);
+    tokens = model.image_tokens(seen.hidden).squeeze(0);
+  }
+  Stopwatch watch(timings.regions_ms);
+  auto fused = model.fuse_maps(seen.hidden);
+  const auto chosen = select_regions(seen.boxes_cxcywh, seen.scores, boxes_cxcywh,
+                                     select_config(*engine, options));
+  auto kept = chosen.kept.to(at::kCPU);
+  if (options.shuffle_seed) kept = shuffled(kept, *options.shuffle_seed);
+  RegionSet set;
+  set.boxes_cxcywh = chosen.candidate_boxes.index_select(0, kept.to(engine->device));
+  set.scores = chosen.candidate_scores.index_select(0, kept.to(engine->device));
+  set.tokens = model.region_tokens(fused, set.boxes_cxcywh);
+  for (int64_t i = 0; i < kept.numel(); ++i) {
+    set.given.push_back(kept.const_data_ptr<int64_t>()[i] >= seen.scores.size(0));
+  }
+  regions = std::move(set);
+  maps = std::move(fused);
+  image_tokens = tokens;
+}
+
+std::vector<Region> Session::Impl::describe() const {
+  const auto boxes = to_pixel_boxes(regions.boxes_cxcywh, image.width(), image.height());
+  const auto scores = regions.scores.to(at::kCPU, at::kFloat).contiguous();
+  std::vector<Region> list(boxes.size());
+  for (size_t i = 0; i < boxes.size(); ++i) {
+    list[i] = {boxes[i], scores.const_data_ptr<float>()[i], regions.given[i]};
+  }
+  return list;
+}
+
+std::vector<int64_t> Session::Impl::place_boxes(const at::Tensor& boxes_cxcywh, Timings& timings) {
+  if (boxes_cxcywh.size(0) == 0) return {};
+  const auto wanted = boxes_cxcywh.to(regions.boxes_cxcywh.options());
+  // In the first turn the boxes were candidates themselves: the best region stands for each.
+  if (turns.empty()) return match_regions(wanted, regions.boxes_cxcywh);
+  std::vector<int64_t> places;
+  auto boxes = regions.boxes_cxcywh;
+  for (int64_t i = 0; i < wanted.size(0); ++i) {
+    const auto box = wanted.narrow(0, i, 1);
+    const auto overlaps = pairwise_iou(cxcywh_to_xyxy(box), cxcywh_to_xyxy(boxes))[0];
+    const auto best = overlaps.argmax().item<int64_t>();
+    if (overlaps[best].item<float>() > kSameRegion) {
+      places.push_back(best);
+    } else {
+      places.push_back(boxes.size(0));
+      boxes = at::cat({boxes, box});
+    }
+  }
+  const auto added = boxes.size(0) - regions.boxes_cxcywh.size(0);
+  if (added == 0) return places;
+  const auto limit = engine->tokenizer.special().region_count;
+  require(boxes.size(0) <= limit, "chat: the boxes would make ", boxes.size(0),
+          " regions, the model has tokens for ", limit, "; begin a new session");
+  Stopwatch watch(timings.regions_ms);
+  const auto fresh = boxes.narrow(0, regions.boxes_cxcywh.size(0), added);
+  regions.tokens = at::cat({regions.tokens, engine->model->region_tokens(maps, fresh)});
+  regions.scores = at::cat({regions.scores, at::ones({added}, regions.scores.options())});
+  regions.given.insert(regions.given.end(), added, true);
+  regions.boxes_cxcywh = boxes;
+  return places;
+}
+
+ExpandedPrompt Session::Impl::prompt_for(const std::vector<TextPiece>& question,
+                                         const std::vector<int64_t>& matches,
+                                         std::vector<int64_t>& ids) const {
+  auto all = turns;
+  all.push_back({question, {}, {}});
+  // The boxes of earlier turns were matched then.
+  std::vector<int64_t> places;
+  for (auto& turn : all) places.insert(places.end(), turn.regions.begin(), turn.regions.end());
+  places.insert(places.end(), matches.begin(), matches.end());
+  ids = engine->tokenizer.encode(conversation(all));
+  return expand_prompt(ids, engine->tokenizer.special(), image_tokens.size(0),
+                       regions.boxes_cxcywh.size(0), places);
+}
+
+at::Tensor Session::Impl::embed(const ExpandedPrompt& prompt, int64_t from) const {
+  const std::vector<int64_t> ids(prompt.ids.begin() + from, prompt.ids.end());
+  auto rows = engine->model->embed(at::tensor(ids, at::kLong).to(engine->device));
+  std::vector<int64_t> image_rows, image_sources, region_rows, region_sources;
+  for (size_t i = from; i < prompt.ids.size(); ++i) {
+    const auto feature = prompt.feature_of[i];
+    const auto row = static_cast<int64_t>(i) - from;
+    if (feature == -1) continue;
+    (feature < 0 ? image_rows : region_rows).push_back(row);
+    (feature < 0 ? image_sources : region_sources).push_back(feature < 0 ? -2 - feature : feature);
+  }
+  const auto put = [&](const std::vector<int64_t>& to, const at::Tensor& table,
+                       const std::vector<int64_t>& source) {
+    if (to.empty()) return;
+    const auto index = [&](const std::vector<int64_t>& x) {
+      return at::tensor(x, at::kLong).to(engine->device);
+    };
+    rows.index_copy_(0, index(to), table.index_select(0, index(source)).to(rows.options()));
+  };
+  put(image_rows, image_tokens, image_sources);
+  put(region_rows, regions.tokens, region_sources);
+  return rows;
+}
+
+at::Tensor Session::Impl::prefill(const ExpandedPrompt& prompt, const ChatOptions& options,
+                                  Timings& timings) {
+  Stopwatch watch(timings.prefill_ms);
+  auto& model = *engine->model;
+  const auto length = static_cast<int64_t>(prompt.ids.size());
+  const auto context = model.config.language.max_positions;
+  require(length < context, "chat: the conversation takes ", length, " positions (",
+          image_tokens.size(0), " of the picture, ", 2 * regions.boxes_cxcywh.size(0),
+          " of regions), the model's context is ", context,
+          "; shorten the prompt, lower max_regions or begin a new session");
+  int64_t same = 0;
+  const auto stored = std::min<int64_t>(length - 1, cache_.length());
+  while (same < stored && cached_.ids[same] == prompt.ids[same] &&
+         cached_.feature_of[same] == prompt.feature_of[same]) {
+    ++same;
+  }
+  cache_.truncate(same);
+  cached_ = prompt;
+  cache_.reserve(std::min<int64_t>(context, length + options.max_new_tokens));
+  timings.prompt_positions = static_cast<int>(length);
+  timings.reused_positions = static_cast<int>(same);
+  const auto rows = embed(prompt, same);
+  const Pack pack = {{rows.size(0), &cache_, {}}};
+  const auto hidden = model.llm(rows, next_positions(pack).to(engine->device), pack);
+  return model.logits(hidden.narrow(0, hidden.size(0) - 1, 1)).squeeze(0).to(at::kCPU).contiguous();
+}
+
+ChatResult Session::Impl::answer(const std::vector<TextPiece>& question,
+                                 const at::Tensor& boxes_cxcywh, const ChatOptions& options) {
+  ChatResult result;
+  const auto& tokenizer = engine->tokenizer;
+  look(boxes_cxcywh, result.timings);
+  auto matches = place_boxes(boxes_cxcywh, result.timings);
+  const auto named = named_boxes(question);
+  require(named <= matches.size(), "chat: the prompt names ", named, " boxes, ", matches.size(),
+          " are given; give one box for each");
+  matches.resize(named);
+  const auto prompt = prompt_for(question, matches, result.prompt_ids);
+
+  AnswerTask task;
+  task.logits = prefill(prompt, options, result.timings);
+  task.cache = &cache_;
+  task.regions = regions.boxes_cxcywh.size(0);
+  task.options = &options;
+  StreamDecoder stream(tokenizer);
+  if (options.on_text) {
+    task.on_token = [&](int64_t id) {
+      const auto piece = stream.feed(id);
+      return piece.empty() || options.on_text(piece);
+    };
+  }
+  {
+    Stopwatch watch(result.timings.decode_ms);
+    generate(*engine->model, tokenizer.special(), {&task});
+  }
+  if (options.on_text && task.finish != Finish::kCancelled) {
+    if (const auto rest = stream.finish(); !rest.empty()) options.on_text(rest);
+  }
+  // All but the last token were fed; their positions can be taken up by the next turn.
+  const auto fed = cache_.length() - static_cast<int64_t>(cached_.ids.size());
+  cached_.ids.insert(cached_.ids.end(), task.ids.begin(), task.ids.begin() + fed);
+  cached_.feature_of.insert(cached_.feature_of.end(), fed, -1);
+
+  result.regions = describe();
+  result.generated_ids = task.ids;
+  result.finish = task.finish;
+  result.timings.generated_tokens = static_cast<int>(task.ids.size());
+  auto ids = task.ids;
+  if (!ids.empty() && ids.back() == tokenizer.special().eos) ids.pop_back();
+  result.tagged = tokenizer.decode(ids);
+  auto grounded = parse_answer(tokenizer, task.ids, task.logprobs, result.regions);
+  result.text = std::move(grounded.text);
+  result.phrases = std::move(grounded.phrases);
+  turns.push_back({question, tokenizer.decode_pieces(ids), matches});
+  return result;
+}
+
+ChatResult Session::Impl::ask(const std::vector<TextPiece>& question,
+                              const at::Tensor& boxes_cxcywh, const ChatOptions& options) {
+  validate(options);
+  const auto limit = engine->tokenizer.special().region_count;
+  require(boxes_cxcywh.size(0) <= limit, "chat: ", boxes_cxcywh.size(0),
+          " boxes, the model has tokens for ", limit, " regions; give fewer boxes");
+  const auto tokens_before = image_tokens;
+  const auto regions_before = regions;
+  try {
+    return answer(question, boxes_cxcywh, options);
+  } catch (...) {
+    image_tokens = tokens_before;
+    regions = regions_before;
+    cache_.truncate(0);
+    cached_ = {};
+    throw;
+  }
+}
+
+}  // namespace groma
