@@ -148,7 +148,7 @@ std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
   const auto threads =
       options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency());
   return std::make_shared<const Groma::Impl>(Groma::Impl{std::move(model), std::move(tokenizer),
-                                                         read_pixel_norm(directory), device,
+                                                         read_pixel_norm(directory, config.vision.image_size), device,
                                                          threads, info});
 }
 
