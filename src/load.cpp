@@ -54,10 +54,12 @@ at::Device torch_device(Device device) {
 
 ModelInfo::Stage stage_of(const GromaModelImpl& model, const std::string& name,
                           const std::vector<std::string>& prefixes) {
-  ModelInfo::Stage stage{name, 0};
+  ModelInfo::Stage stage{.name = name};
   for (const auto& item : model.named_parameters()) {
     for (const auto& prefix : prefixes) {
-      if (item.key().starts_with(prefix)) stage.parameters += item.value().numel();
+      if (!item.key().starts_with(prefix)) continue;
+      stage.parameters += item.value().numel();
+      stage.always_float32 = computes_in_float(item.key());
     }
   }
   return stage;

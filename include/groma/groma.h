@@ -138,6 +138,7 @@ struct ModelInfo {
   struct Stage {
     std::string name;  ///< "vision encoder", "proposer", "region encoder", "projector", "language model"
     std::int64_t parameters = 0;
+    bool always_float32 = false;  ///< whatever the dtype asked for
   };
   std::vector<Stage> stages;
   std::int64_t parameters = 0;

@@ -1,0 +1,99 @@
+#include "args.h"
+
+#include <charconv>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <map>
+
+#include "check.h"
+#include "terminal.h"
+
+namespace groma::cli {
+namespace {
+
+const std::map<std::string, Device> kDevices = {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}};
+const std::map<std::string, DType> kDTypes = {{"auto", DType::kAuto},
+                                              {"fp32", DType::kFloat32},
+                                              {"bf16", DType::kBFloat16},
+                                              {"fp16", DType::kFloat16}};
+
+}  // namespace
+
+void add_model_options(CLI::App& command, ModelArgs& args) {
+  command.add_option("-m,--model", args.directory, "Folder of the checkpoint")->required();
+  command.add_option("-t,--threads", args.options.threads, "Compute threads; 0: all cores")
+      ->check(CLI::Range(0, 4096))
+      ->type_name("N");
+  command.add_option("--device", args.options.device, "cpu or cuda")
+      ->transform(CLI::CheckedTransformer(kDevices).description(""))
+      ->type_name("D");
+  command
+      .add_option("--dtype", args.options.dtype,
+                  "fp32, bf16, fp16 (on cuda) or auto: bf16 where the files are bf16 or fp16")
+      ->transform(CLI::CheckedTransformer(kDTypes).description(""))
+      ->type_name("T");
+}
+
+void add_region_options(CLI::App& command, RegionOptions& options) {
+  command.add_option("--box-score", options.box_score, "Regions score above this, 0 to 1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("S");
+  command.add_option("--nms", options.nms_iou, "Of two regions overlapping more, one goes, 0 to 1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("IOU");
+  command.add_option("--max-regions", options.max_regions, "Most regions, 1 to 100")
+      ->check(CLI::Range(1, 100))
+      ->type_name("N");
+}
+
+void check_picture_file(const std::string& file) {
+  const std::filesystem::path path(file);
+  const auto kind = path.extension();
+  if (kind != ".png" && kind != ".jpg" && kind != ".jpeg" && kind != ".webp") {
+    throw CLI::ValidationError("'" + file +
+                               "' is no picture that can be written: end its name in "
+                               ".png, .jpg or .webp");
+  }
+  const auto folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (!std::filesystem::is_directory(folder)) {
+    throw CLI::ValidationError("'" + file + "' cannot be written: its folder does not exist");
+  }
+}
+
+void add_picture_option(CLI::App& command, std::string& file, const std::string& help) {
+  command.add_option("-o,--output", file, help)->type_name("FILE")->each(check_picture_file);
+}
+
+Box parse_box(const std::string& text) {
+  float values[4] = {};
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  bool good = true;
+  for (int i = 0; i < 4 && good; ++i) {
+    const auto [next, error] = std::from_chars(at, end, values[i]);
+    good = error == std::errc() && (i == 3 ? next == end : next != end && *next == ',');
+    at = next + 1;
+  }
+  require(good, "box '", text, "': expected four numbers x1,y1,x2,y2 in pixels");
+  return {values[0], values[1], values[2], values[3]};
+}
+
+Groma load_model(const ModelArgs& args) {
+  auto options = args.options;
+  ProgressBar bar("loading " + args.directory);
+  options.on_progress = [&](double done) { bar.show(done); };
+  return Groma::load(args.directory, options);
+}
+
+Image open_image(const std::string& file) {
+  if (file != "-") return Image::open(file);
+  const auto bytes = read_stdin();
+  return Image::decode(bytes.data(), bytes.size(), "standard input");
+}
+
+std::string read_stdin() {
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace groma::cli

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "groma/groma.h"
+
+namespace groma::cli {
+
+/// Which model, and how it computes: -m, --device, --dtype, -t.
+struct ModelArgs {
+  std::string directory;
+  LoadOptions options;
+};
+void add_model_options(CLI::App& command, ModelArgs& args);
+
+/// Which candidates become regions: --box-score, --nms, --max-regions.
+void add_region_options(CLI::App& command, RegionOptions& options);
+
+/// -o FILE, a picture to write; refused at once when its kind or folder cannot be written.
+void add_picture_option(CLI::App& command, std::string& file, const std::string& help);
+
+/// Throws CLI::ValidationError unless `file` names a picture that can be written.
+void check_picture_file(const std::string& file);
+
+/// Reads "x1,y1,x2,y2".
+///
+/// throws    Error when it is not four numbers
+Box parse_box(const std::string& text);
+
+/// Loads a model; on a terminal a bar shows the progress of a load that takes long.
+Groma load_model(const ModelArgs& args);
+
+/// Opens a picture; "-" reads it from standard input.
+Image open_image(const std::string& file);
+
+/// All of standard input.
+std::string read_stdin();
+
+}  // namespace groma::cli

@@ -1,0 +1,141 @@
+#include "conversation.h"
+
+#include <unistd.h>
+
+#include <iostream>
+#include <string_view>
+#include <utility>
+
+#include "args.h"
+#include "check.h"
+#include "image/draw.h"
+#include "line_reader.h"
+#include "output.h"
+#include "terminal.h"
+
+namespace groma::cli {
+namespace {
+
+struct Command {
+  std::string_view name;
+  std::string_view argument;  ///< what it takes; empty for nothing
+  std::string_view help;
+  void (*run)(Conversation&, const std::string& argument);
+};
+
+constexpr Command kCommands[] = {
+    {"/image", "FILE", "talk about another picture",
+     [](Conversation& c, const std::string& file) { c.open(file); }},
+    {"/box", "x1,y1,x2,y2", "a box for the next question; <box> in it speaks of the box",
+     [](Conversation& c, const std::string& box) { c.add_box(box); }},
+    {"/regions", "", "list the regions of the picture",
+     [](Conversation& c, const std::string&) { c.list_regions(); }},
+    {"/save", "FILE", "draw the last answer to a .png, .jpg or .webp",
+     [](Conversation& c, const std::string& file) { c.save(file); }},
+    {"/clear", "", "forget the conversation, keep the picture",
+     [](Conversation& c, const std::string&) { c.clear(); }},
+    {"/help", "", "this list", [](Conversation& c, const std::string&) { c.help(); }},
+    {"/quit", "", "leave (or Ctrl-D, or Ctrl-C twice)", nullptr},
+};
+
+std::string trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return "";
+  return std::string(text.substr(first, text.find_last_not_of(" \t") - first + 1));
+}
+
+/// A file name as typed, without the quotes that a dragged file comes with.
+std::string unquoted(const std::string& name) {
+  const bool quoted = name.size() > 1 && (name.front() == '\'' || name.front() == '"') &&
+                      name.back() == name.front();
+  return quoted ? name.substr(1, name.size() - 2) : name;
+}
+
+}  // namespace
+
+Conversation::Conversation(Groma groma, AnswerArgs args, RegionOptions regions)
+    : groma_(std::move(groma)), args_(std::move(args)), region_options_(std::move(regions)) {
+  args_.interactive = true;
+}
+
+void Conversation::open(const std::string& image_file) {
+  image_ = Image::open(unquoted(image_file));
+  clear();
+  std::cerr << image_->width() << " x " << image_->height() << " pixels\n";
+}
+
+void Conversation::clear() {
+  boxes_.clear();
+  last_.reset();
+  session_.reset();
+  if (image_) session_.emplace(groma_.start(*image_, region_options_));
+}
+
+void Conversation::add_box(const std::string& x1_y1_x2_y2) {
+  boxes_.push_back(parse_box(x1_y1_x2_y2));
+  std::cerr << boxes_.size() << (boxes_.size() == 1 ? " box joins" : " boxes join")
+            << " the next question\n";
+}
+
+void Conversation::list_regions() {
+  require(session_.has_value(), "/regions: there is no picture yet; open one with /image FILE");
+  cli::list_regions(std::cerr, session_->regions());
+}
+
+void Conversation::save(const std::string& picture_file) {
+  require(last_.has_value(), "/save: there is no answer yet; ask something first");
+  const auto file = unquoted(picture_file);
+  draw_answer(*image_, *last_).save(file);
+  std::cerr << "wrote " << file << '\n';
+}
+
+void Conversation::question(const std::string& prompt) {
+  require(session_.has_value(), "there is no picture yet; open one with /image FILE");
+  last_ = ask(*session_, *image_, prompt, boxes_, args_);
+  boxes_.clear();
+}
+
+void Conversation::help() {
+  for (const auto& command : kCommands) {
+    std::string usage(command.name);
+    if (!command.argument.empty()) usage.append(" ").append(command.argument);
+    usage.resize(20, ' ');
+    std::cerr << "  " << usage << command.help << '\n';
+  }
+}
+
+bool Conversation::obey(const std::string& line) {
+  const auto space = line.find_first_of(" \t");
+  const auto name = line.substr(0, space);
+  const auto argument = space == std::string::npos ? "" : trimmed(line.substr(space));
+  for (const auto& command : kCommands) {
+    if (command.name != name) continue;
+    if (!command.run) return false;
+    require(argument.empty() == command.argument.empty(), name, ": expected ",
+            command.argument.empty() ? "nothing after it" : command.argument, "; see /help");
+    command.run(*this, argument);
+    return true;
+  }
+  require(false, name, ": no such command; see /help");
+  return true;
+}
+
+void Conversation::run() {
+  LineReader lines;
+  if (isatty(STDIN_FILENO)) std::cerr << "Ask about the picture; /help lists the commands.\n";
+  while (auto typed = lines.next("> ")) {
+    const auto line = trimmed(*typed);
+    if (line.empty()) continue;
+    try {
+      if (line.front() != '/') {
+        question(line);
+      } else if (!obey(line)) {
+        return;
+      }
+    } catch (const Error& error) {
+      std::cerr << coloured("groma: ", 5) << error.what() << '\n';
+    }
+  }
+}
+
+}  // namespace groma::cli

@@ -1,0 +1,45 @@
+#include "init.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+
+namespace groma {
+namespace {
+
+const std::map<std::string, std::string> kDTypes = {
+    {"fp32", "float32"}, {"bf16", "bfloat16"}, {"fp16", "float16"}};
+
+}  // namespace
+
+void add_init_command(CLI::App& app) {
+  struct InitArgs {
+    std::string config;
+    std::string directory;
+    std::string dtype = "float32";
+    std::uint64_t seed = 0;
+  };
+  auto& command = *app.add_subcommand("init", "Write a checkpoint of random weights");
+  const auto args = std::make_shared<InitArgs>();
+  command.add_option("--config", args->config, "config.json of the model")
+      ->type_name("FILE")
+      ->required();
+  command.add_option("--out", args->directory, "Folder to write, new or empty")
+      ->type_name("DIR")
+      ->required();
+  command.add_option("--dtype", args->dtype, "Of the weights: fp32 (default), bf16 or fp16")
+      ->transform(CLI::CheckedTransformer(kDTypes).description(""))
+      ->type_name("T");
+  command.add_option("--seed", args->seed, "Seed of the weights")->type_name("S");
+  command.callback([args] {
+    init_checkpoint(args->config, args->directory, args->dtype, args->seed);
+    std::cerr << "wrote " << args->directory << '\n';
+  });
+}
+
+}  // namespace groma

@@ -1,0 +1,55 @@
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string>
+
+#include "commands.h"
+#include "groma/error.h"
+#include "interrupt.h"
+
+namespace {
+
+enum ExitCode { kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
+
+/// A parse error in one line, help and version in full.
+int report(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);
+  const auto chosen = app.get_subcommands();
+  const auto command = "groma" + (chosen.empty() ? "" : " " + chosen.front()->get_name());
+  std::cerr << command << ": " << error.what() << "; see " << command << " --help\n";
+  return kUsage;
+}
+
+int fail(const char* message) {
+  const std::string text = message;  // LibTorch appends a backtrace: the first line is what matters
+  std::cerr << "groma: " << text.substr(0, text.find('\n')) << '\n';
+  return kFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  groma::cli::watch_interrupts();
+  CLI::App app("Grounded conversations about images.", "groma");
+  app.set_version_flag("--version", GROMA_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(32);
+  groma::add_chat_command(app);
+  groma::add_propose_command(app);
+  groma::add_info_command(app);
+  groma::add_init_command(app);
+  try {
+    app.parse(argc, argv);  // runs the command
+    std::cout.flush();
+    return std::cout ? kDone : fail("cannot write to standard output");
+  } catch (const CLI::ParseError& error) {
+    return report(app, error);
+  } catch (const groma::cli::Interrupted&) {
+    return kInterrupted;
+  } catch (const std::bad_alloc&) {
+    return fail("not enough memory; try --dtype bf16, or a machine with more");
+  } catch (const std::exception& error) {
+    return fail(error.what());
+  }
+}

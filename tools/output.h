@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "groma/groma.h"
+
+namespace groma::cli {
+
+/// An answer as one line of JSON.
+std::string to_json(const ChatResult& answer, const Image& image);
+
+/// Regions as one line of JSON.
+std::string to_json(const std::vector<Region>& regions, const Image& image);
+
+/// What a checkpoint is, as one line of JSON.
+std::string to_json(const ModelInfo& info);
+
+/// One line a region that the answer names: words, number, box, score, probability.
+void list_phrases(std::ostream& out, const ChatResult& answer);
+
+/// One line a region: number, box, score.
+void list_regions(std::ostream& out, const std::vector<Region>& regions);
+
+}  // namespace groma::cli
