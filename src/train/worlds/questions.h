@@ -15,6 +15,7 @@ struct Mention {
   int begin = 0;  ///< byte range of the words in Utterance::text
   int end = 0;    ///< equal to begin: objects without words
   std::vector<int> objects;
+  bool in_sequence = false;  ///< the objects' order is part of the answer
 };
 
 /// Text of one speaker, independent of region numbers.
@@ -44,6 +45,7 @@ struct Exchange {
   Utterance question;
   Utterance answer;
   Utterance steps;
+  bool grounded = false;  ///< asks for text with boxes in it: [grounding] goes before the question
 };
 
 /// A question, or a dialogue of several, about a scene with one right answer.
@@ -51,7 +53,6 @@ struct Question {
   Task task = Task::kRefer;
   std::string kind;  ///< refer: "attr", "rel", "sup", "ord"; else the task's word, or what is asked
   std::vector<Exchange> turns;  ///< one, or several of a dialogue
-  bool grounded = false;        ///< asks for an answer with boxes in its text: [grounding]
   std::string expression;       ///< refer, ground, count, absent: the words for the targets
   std::vector<int> targets;     ///< objects of the right answer, ascending
   std::vector<int> anchors;     ///< refer: what the expression relates the target to, ascending
@@ -85,8 +86,12 @@ std::vector<Question> questions(const Scene& scene, Random& random, const Questi
 /// rank      one number per object of the scene
 Utterance in_order(const Utterance& utterance, std::span<const int> rank);
 
-/// Text with tags: `<p>words</p><roi>` + region(object)... + `</roi>`.
-std::string tagged(const Utterance& utterance, const std::function<std::string(int)>& region);
+enum class Speaker { kUser, kAssistant };
+
+/// Text with tags. Words become `<p>words</p>`; objects of the assistant `<roi>` + each
+/// region(object) + `</roi>`; a user's objects region(object) alone.
+std::string tagged(const Utterance& utterance, Speaker speaker,
+                   const std::function<std::string(int)>& region);
 
 /// Sentences that use every word of a world in its contexts, to train a tokenizer on.
 ///

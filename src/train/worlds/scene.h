@@ -20,11 +20,14 @@ struct WorldOptions {
   int size = 224;              ///< side of the square picture in pixels, 64..1024
   int min_objects = 2;         ///< 1..12; a scene has fewer only where no more find room
   int max_objects = 12;        ///< min_objects..12
-  double small_share = 0.4;    ///< of the objects, below 1/9 of the picture's side, about
-  double hidden_share = 0.42;  ///< of the objects, partly hidden by another one, about
+  double small_share = 0.33;   ///< of the objects, below 1/9 of the picture's side, about
+  double hidden_share = 0.36;  ///< of the objects, partly hidden by another one, about
   bool test = false;  ///< draw from the test stream: no scene of it is ever a training scene
   std::string font;   ///< of `things`; empty: GROMA_EMOJI_FONT, else the usual places
 };
+
+/// An object of which less than this share is visible counts as partly hidden.
+inline constexpr float kPartlyHidden = 0.95f;
 
 /// One object as it was drawn.
 ///
