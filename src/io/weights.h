@@ -1,16 +1,17 @@
 #pragma once
 
+#include <torch/nn/module.h>
+
 #include <functional>
 #include <string>
-#include <torch/nn/module.h>
 
 #include "config.h"
 #include "io/safetensors.h"
 
 namespace groma::io {
 
-/// Opens all weight files of a checkpoint: model*.safetensors or pytorch_model*.bin, with or without
-/// an index, and applies kRenames, so that every name is the one our modules register.
+/// Opens all weight files of a checkpoint: model*.safetensors or pytorch_model*.bin, with or
+/// without an index, and applies kRenames, so that every name is the one our modules register.
 ///
 /// throws    Error when files are missing or damaged, or a tensor comes twice
 TensorMap open_weights(const std::string& directory);
