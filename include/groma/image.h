@@ -15,8 +15,9 @@ class Image {
  public:
   /// Reads a jpeg, png, webp or bmp file, recognised by its first bytes.
   ///
-  /// throws    Error when the file is missing, unreadable, damaged, of another kind, or larger than
-  ///           100 megapixels (checked in its header before anything is decoded)
+  /// throws    Error when the file is missing, unreadable, damaged, cut off, of another kind, or
+  ///           larger than 100 megapixels or 65535 pixels a side (checked in its header before
+  ///           anything is decoded)
   static Image open(const std::string& path);
 
   /// Decodes the bytes of such a file; `name` stands for the file in messages.

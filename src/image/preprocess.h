@@ -16,11 +16,14 @@ struct PixelNorm {
 };
 
 /// Reads preprocessor_config.json of a checkpoint; the ImageNet values when there is none.
-PixelNorm read_pixel_norm(const std::string& directory);
+///
+/// Keys that change nothing for an image of `image_size` pixels a side are passed over.
+/// throws    Error naming the file and key when a value asks for another computation than ours
+PixelNorm read_pixel_norm(const std::string& directory, int64_t image_size);
 
 /// Squashes an image to size x size; aspect ratio ignored.
 ///
-/// returns   [size, size, 3] uint8 RGB; bicubic as Pillow, bilinear as OpenCV
+/// returns   [size, size, 3] uint8 RGB; bicubic as Pillow, to the level; bilinear as OpenCV
 at::Tensor resize_image(const Image& image, int64_t size, Resize resize);
 
 /// returns   [1, 3, size, size] float: (pixel / 255 - mean) / std

@@ -1,0 +1,131 @@
+#include "image/draw.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <iomanip>
+#include <map>
+#include <opencv2/core.hpp>
+#include <opencv2/imgproc.hpp>
+#include <set>
+#include <sstream>
+#include <utility>
+
+#include "image/label.h"
+
+namespace groma {
+namespace {
+
+/// Told apart with every common kind of colour blindness: Okabe and Ito, "Color Universal Design",
+/// 2008, without black, then two that differ from those in lightness; RGB.
+const std::array<cv::Scalar, 9> kColors = {
+    cv::Scalar(230, 159, 0), cv::Scalar(86, 180, 233),  cv::Scalar(213, 94, 0),
+    cv::Scalar(0, 158, 115), cv::Scalar(240, 228, 66),  cv::Scalar(204, 121, 167),
+    cv::Scalar(0, 114, 178), cv::Scalar(235, 235, 235), cv::Scalar(136, 34, 85),
+};
+const cv::Scalar kEdge(20, 20, 20);
+
+/// Of boxes given by the user; none of the above.
+const cv::Scalar kGiven(255, 0, 160);
+
+/// One box to draw with its label.
+struct Mark {
+  Box box;
+  std::string label;
+  cv::Scalar color;
+  int nesting = 0;  ///< boxes of the same region drawn before, which this one must not hide
+  bool bold = false;
+};
+
+/// The box with its frame wholly inside the picture.
+cv::Rect frame_of(const Mark& mark, int line, const cv::Size& picture) {
+  const int inset = mark.nesting * 2 * line;
+  const auto side = [&](float value, int length) {
+    const int margin = std::min(line, (length - 1) / 2);
+    const float clamped = std::isfinite(value) ? std::clamp<float>(value, 0, length) : 0;
+    return std::clamp(static_cast<int>(std::lround(clamped)), margin, length - 1 - margin);
+  };
+  const cv::Point from(side(mark.box.x1 + inset, picture.width),
+                       side(mark.box.y1 + inset, picture.height));
+  const cv::Point to(side(mark.box.x2 - inset, picture.width),
+                     side(mark.box.y2 - inset, picture.height));
+  // Of a thin box the inset would turn the sides around.
+  return {from, cv::Point(std::max(from.x, to.x) + 1, std::max(from.y, to.y) + 1)};
+}
+
+void draw_frame(cv::Mat& picture, const cv::Rect& frame, const cv::Scalar& color, int line) {
+  // A dark edge keeps the frame visible on ground of its own colour.
+  const int edge = std::max(1, line / 4);
+  cv::rectangle(picture, frame, kEdge, line + 2 * edge, cv::LINE_AA);
+  cv::rectangle(picture, frame, color, line, cv::LINE_AA);
+}
+
+/// Draws `marks`, the most important first: it lies on top and its label has the first choice of
+/// place.
+Image draw_marks(const Image& image, const std::vector<Mark>& marks, double text_scale) {
+  cv::Mat picture(image.height(), image.width(), CV_8UC3);
+  std::copy_n(image.data(), picture.total() * picture.elemSize(), picture.data);
+  const double unit = std::sqrt(static_cast<double>(picture.total())) / 554;  // 1 at 640 x 480
+  const int line = std::max(1, static_cast<int>(std::lround(2.5 * unit)));
+
+  std::vector<cv::Rect> frames;
+  for (const Mark& mark : marks) frames.push_back(frame_of(mark, line, picture.size()));
+  for (std::size_t i = marks.size(); i-- > 0;) {
+    draw_frame(picture, frames[i], marks[i].color, marks[i].bold ? 2 * line : line);
+  }
+  // All labels come last: none disappears behind a frame.
+  LabelWriter labels(picture, text_scale * unit, line);
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    labels.write(marks[i].label, frames[i], marks[i].color);
+  }
+  return Image::from_rgb(picture.data, picture.cols, picture.rows);
+}
+
+}  // namespace
+
+Image draw_answer(const Image& image, const ChatResult& answer) {
+  std::vector<Mark> marks;
+  std::map<std::string, cv::Scalar> color_of;  // words said twice are one phrase here
+  std::set<std::pair<int, std::string>> seen;  // what is drawn, by region and label
+  std::map<int, int> nesting;                  // how often each region was drawn
+  std::size_t colors = 0;
+  for (const Phrase& phrase : answer.phrases) {
+    if (phrase.regions.empty()) continue;
+    cv::Scalar color = kColors[colors % kColors.size()];
+    const bool repeated = !phrase.text.empty() && color_of.count(phrase.text) > 0;
+    if (repeated) {
+      color = color_of[phrase.text];
+    } else {
+      color_of[phrase.text] = color;
+      ++colors;
+    }
+    for (const NamedRegion& named : phrase.regions) {
+      const std::string label = phrase.text.empty() ? std::to_string(named.region) : phrase.text;
+      if (!seen.insert({named.region, label}).second) continue;
+      marks.push_back({named.box, label, color, nesting[named.region]++});
+    }
+  }
+  return draw_marks(image, marks, 1);
+}
+
+Image draw_regions(const Image& image, const std::vector<Region>& regions) {
+  constexpr int kRoomForScores = 300 * 300;
+  const bool scores = image.width() * image.height() >= kRoomForScores;
+  std::vector<Mark> marks;
+  for (std::size_t i = 0; i < regions.size(); ++i) {
+    const Region& region = regions[i];
+    std::ostringstream label;
+    label << i;
+    if (region.given) {
+      label << " given";
+    } else if (scores) {
+      label << ' ' << std::fixed << std::setprecision(2) << region.score;
+    }
+    const cv::Scalar color = region.given ? kGiven : kColors[i % kColors.size()];
+    marks.push_back({region.box, label.str(), color, 0, region.given});
+  }
+  std::stable_partition(marks.begin(), marks.end(), [](const Mark& mark) { return mark.bold; });
+  return draw_marks(image, marks, 0.8);
+}
+
+}  // namespace groma

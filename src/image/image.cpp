@@ -1,0 +1,135 @@
+#include "groma/image.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <filesystem>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "check.h"
+#include "image/codecs.h"
+#include "image/header.h"
+#include "io/file.h"
+
+namespace groma {
+
+struct Image::Pixels {
+  cv::Mat rgb;  ///< CV_8UC3, rows without padding
+};
+
+namespace {
+
+/// More than any picture of at most kMaxImagePixels needs, even uncompressed with 16-bit samples.
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
+
+/// Turns and mirrors a picture as its EXIF orientation asks.
+cv::Mat orient(const cv::Mat& stored, int orientation) {
+  constexpr int kBothAxes = -1;
+  constexpr int kUpsideDown = 0;
+  constexpr int kMirrored = 1;
+  cv::Mat upright;
+  switch (orientation) {
+    case 2:
+      cv::flip(stored, upright, kMirrored);
+      return upright;
+    case 3:
+      cv::flip(stored, upright, kBothAxes);
+      return upright;
+    case 4:
+      cv::flip(stored, upright, kUpsideDown);
+      return upright;
+    case 5:
+      cv::transpose(stored, upright);
+      return upright;
+    case 6:
+      cv::rotate(stored, upright, cv::ROTATE_90_CLOCKWISE);
+      return upright;
+    case 7:
+      cv::transpose(stored, upright);
+      cv::flip(upright, upright, kBothAxes);
+      return upright;
+    case 8:
+      cv::rotate(stored, upright, cv::ROTATE_90_COUNTERCLOCKWISE);
+      return upright;
+    default:
+      return stored;
+  }
+}
+
+std::string lower_extension(const std::string& path) {
+  std::string extension = std::filesystem::path(path).extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension;
+}
+
+}  // namespace
+
+Image::Image(std::shared_ptr<const Pixels> pixels) : pixels_(std::move(pixels)) {}
+
+Image Image::open(const std::string& path) {
+  const std::string bytes = io::read_text_file(path, kMaxFileBytes);
+  return decode(bytes.data(), bytes.size(), path);
+}
+
+Image Image::decode(const void* bytes, std::size_t size, const std::string& name) {
+  require(size <= kMaxFileBytes, "open ", io::quote(name), ": more than ", kMaxFileBytes,
+          " bytes, at most that many are read; make the picture smaller");
+  const std::span<const std::uint8_t> file(static_cast<const std::uint8_t*>(bytes), size);
+  const ImageHeader header = read_image_header(file, name);
+  const cv::Mat stored = decode_pixels(file, header, name);
+  return Image(std::make_shared<const Pixels>(Pixels{orient(stored, header.orientation)}));
+}
+
+Image Image::from_rgb(const std::uint8_t* rgb, int width, int height, std::size_t stride) {
+  check_image_size(width, height, "make an image");
+  const std::size_t row_bytes = std::size_t{3} * static_cast<std::size_t>(width);
+  if (stride == 0) stride = row_bytes;
+  require(rgb != nullptr, "make an image: found no pixels; pass a pointer to them");
+  require(stride >= row_bytes, "make an image: a stride of ", stride, " bytes, rows have ",
+          row_bytes, "; give the distance of two rows in bytes");
+  cv::Mat pixels(height, width, CV_8UC3);
+  for (int y = 0; y < height; ++y) {
+    std::memcpy(pixels.ptr(y), rgb + static_cast<std::size_t>(y) * stride, row_bytes);
+  }
+  return Image(std::make_shared<const Pixels>(Pixels{pixels}));
+}
+
+int Image::width() const { return pixels_->rgb.cols; }
+
+int Image::height() const { return pixels_->rgb.rows; }
+
+const std::uint8_t* Image::data() const { return pixels_->rgb.data; }
+
+void Image::save(const std::string& path) const {
+  const std::string extension = lower_extension(path);
+  std::vector<int> options;
+  constexpr int kQuality = 95;
+  if (extension == ".jpg" || extension == ".jpeg") {
+    options = {cv::IMWRITE_JPEG_QUALITY, kQuality};
+  } else if (extension == ".webp") {
+    options = {cv::IMWRITE_WEBP_QUALITY, kQuality};
+  } else {
+    require(extension == ".png", "write ", io::quote(path), ": the extension is ",
+            io::quote(extension), "; use .png, .jpg, .jpeg or .webp");
+  }
+  cv::Mat bgr;
+  cv::cvtColor(pixels_->rgb, bgr, cv::COLOR_RGB2BGR);
+  std::vector<std::uint8_t> bytes;
+  bool encoded = false;
+  try {
+    encoded = cv::imencode(extension, bgr, bytes, options);
+  } catch (const cv::Exception&) {
+    encoded = false;
+  }
+  require(encoded && !bytes.empty(), "write ", io::quote(path), ": ", width(), " x ", height(),
+          " pixels cannot be written as ", extension, " (webp: at most 16383 a side); use .png");
+  io::write_file(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+}  // namespace groma
