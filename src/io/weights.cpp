@@ -188,9 +188,7 @@ void check_match(const Parameters& parameters, const TensorMap& tensors) {
   std::ostringstream lists;
   const auto add = [&](const char* what, const std::vector<std::string>& names) {
     if (names.empty()) return;
-    lists << "
-             " << names.size() << "
-             " << what << " : " << join(names);
+    lists << "\n" << names.size() << " " << what << ":" << join(names);
   };
   add("missing", missing);
   add("unexpected", unexpected);
