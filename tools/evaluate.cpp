@@ -40,8 +40,8 @@ struct ScoreArgs {
 void score(ScoreArgs& args) {
   args.boxes.use_categories = !args.one_class;
   const auto metric = args.metric == "lvis" ? eval::BoxMetric::kLvis : eval::BoxMetric::kCoco;
-  const auto report = eval::score_box_files(metric, args.annotations, args.detections, args.boxes,
-                                            args.arrays);
+  const auto report =
+      eval::score_box_files(metric, args.annotations, args.detections, args.boxes, args.arrays);
   print_warnings(report.warnings);
   std::cout << (args.json ? report.json() : report.table());
 }

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "groma/error.h"
+
+namespace groma::eval {
+
+/// Kinds of annotation files.
+enum class Format {
+  kAuto,          ///< told from the content
+  kGroma,         ///< COCO-shaped, one entry of `images` per expression (`caption`)
+  kMdetr,         ///< the same with `tokens_positive` and `dataset_name`
+  kMiniGpt,       ///< a list of img_id, sents, bbox, height, width
+  kRefer,         ///< refs(...).p with instances.json
+  kCoco,          ///< COCO detection
+  kLvis,          ///< LVIS v0.5, v1 and LVIS-Ground
+  kCaptions,      ///< COCO-shaped with `caption` in the annotations
+  kVisualGenome,  ///< region_descriptions.json
+  kJsonl,         ///< our own, one object a line
+};
+
+/// groma, mdetr, minigpt, refer, coco, lvis, captions, vg, jsonl or auto.
+///
+/// throws    Error that lists these names
+Format format_named(const std::string& name);
+std::string name_of(Format format);
+
+struct AnnotationFile {
+  std::string path;
+  Format format = Format::kAuto;
+  std::string instances;  ///< instances.json of a refs(...).p; empty: beside it
+  std::string split;      ///< of a refs(...).p: val, testA, testB, test, train; empty: all
+  bool allow_google =
+      false;  ///< refs(google).p shares images between its splits: refused unless set
+};
+
+/// A box as annotation files write it: x, y of the upper left corner, width, height in pixels.
+using XywhBox = std::array<double, 4>;
+
+struct BoxCategory {
+  std::int64_t id = 0;
+  char frequency = 0;  ///< LVIS: 'r', 'c', 'f'; 0: not given
+};
+
+struct BoxImage {
+  std::int64_t id = 0;
+  std::vector<std::int64_t> negative;        ///< LVIS: categories known to be absent
+  std::vector<std::int64_t> not_exhaustive;  ///< LVIS: categories of which some are not annotated
+};
+
+struct TrueBox {
+  std::int64_t id = 0;
+  std::int64_t image = 0;     ///< id
+  std::int64_t category = 0;  ///< id
+  XywhBox bbox{};
+  double area = 0;      ///< pixels; of the mask where there is one
+  bool ignore = false;  ///< LVIS only: COCO's own tool overwrites this field
+  bool crowd = false;   ///< COCO only
+};
+
+struct DetectedBox {
+  std::int64_t image = 0;     ///< id
+  std::int64_t category = 0;  ///< id
+  XywhBox bbox{};
+  double score = 0;
+};
+
+struct BoxTruth {
+  std::vector<BoxImage> images;
+  std::vector<BoxCategory> categories;
+  std::vector<TrueBox> boxes;
+};
+
+struct BoxMetricOptions {
+  bool use_categories = true;     ///< false: every box is of one class (COCO only)
+  bool strict_reference = false;  ///< a truth of id 0 is never found, as in the reference tools
+  int threads = 0;                ///< 0: all cores; the result does not depend on it
+};
+
+/// A number with what it was made of.
+struct Figure {
+  std::string name;
+  double value = -1;  ///< numerator / denominator; -1: nothing to average
+  double numerator = 0;
+  double denominator = 0;
+  std::optional<std::array<double, 2>> interval;  ///< of 95 % confidence
+  std::string interval_kind;                      ///< how it was made, for example "Wilson"
+};
+
+/// What pycocotools' COCOeval and lvis' LVISEval compute for boxes.
+struct BoxMetrics {
+  std::vector<Figure> summary;           ///< 12 numbers of COCO, 15 of LVIS
+  std::vector<std::int64_t> categories;  ///< ids, ascending; a single -1 without categories
+  std::vector<int> max_detections;       ///< 1, 10, 100 for COCO, 300 for LVIS
+  std::array<std::int64_t, 5> shape{};   ///< thresholds, recalls, categories, areas, max_detections
+  std::vector<double> precision;         ///< shape T, R, K, A, M; -1: no truth
+  std::vector<double> recall;            ///< shape T, K, A, M; -1: no truth
+  std::vector<std::string> warnings;
+};
+
+/// Average precision and recall by the rules of COCO: AP, AP50, AP75, APs, APm, APl, AR@1, AR@10,
+/// AR@100, ARs, ARm, ARl. Equal to pycocotools 2.0.11 to the last rounding of a mean.
+///
+/// throws    Error when an id is unknown or comes twice, or a number is not finite
+BoxMetrics coco_metrics(const BoxTruth& truth, const std::vector<DetectedBox>& detections,
+                        const BoxMetricOptions& options = {});
+
+/// The same by the federated rules of LVIS: AP, AP50, AP75, APs, APm, APl, APr, APc, APf, AR, AR50,
+/// AR75, ARs, ARm, ARl. Equal to lvis 0.5.3; no detections at all give zeros instead of an error.
+BoxMetrics lvis_metrics(const BoxTruth& truth, const std::vector<DetectedBox>& detections,
+                        const BoxMetricOptions& options = {});
+
+/// Figures with what has to be said beside them.
+struct ScoreReport {
+  /// Protocol, rule, counts, lists: name and JSON text, in the order of printing.
+  std::vector<std::pair<std::string, std::string>> facts;
+  std::vector<Figure> figures;
+  std::vector<std::string> warnings;
+
+  /// The facts, then every figure as "name": {"value", "numerator", "denominator", "interval",
+  /// "interval_kind"}, then "warnings". Holds no time and no path: equal results are equal bytes.
+  std::string json() const;
+
+  /// A line a figure, for people.
+  std::string table() const;
+};
+
+enum class BoxMetric { kCoco, kLvis };
+
+/// Scores a results list [{"image_id", "category_id", "bbox", "score"}, ...] against annotations.
+///
+/// arrays    file to write the whole precision and recall arrays to, as JSON; empty: none
+/// throws    Error naming file, entry and field of a mistake
+ScoreReport score_box_files(BoxMetric metric, const AnnotationFile& annotations,
+                            const std::string& detections, const BoxMetricOptions& options = {},
+                            const std::string& arrays = "");
+
+}  // namespace groma::eval

@@ -1,0 +1,125 @@
+#include "eval/annotations.h"
+
+#include <array>
+
+#include "check.h"
+#include "eval/json_reader.h"
+#include "io/file.h"
+
+namespace groma::eval {
+namespace {
+
+struct FormatName {
+  const char* name;
+  Format format;
+};
+constexpr std::array<FormatName, 10> kFormats = {{{"auto", Format::kAuto},
+                                                  {"groma", Format::kGroma},
+                                                  {"mdetr", Format::kMdetr},
+                                                  {"minigpt", Format::kMiniGpt},
+                                                  {"refer", Format::kRefer},
+                                                  {"coco", Format::kCoco},
+                                                  {"lvis", Format::kLvis},
+                                                  {"captions", Format::kCaptions},
+                                                  {"vg", Format::kVisualGenome},
+                                                  {"jsonl", Format::kJsonl}}};
+
+/// A list is told by its first item: MiniGPT-v2's have `img_id`, Visual Genome's `regions`.
+Format detect_list(std::string_view text, const std::string& name) {
+  JsonReader json(text, name);
+  Format format = Format::kAuto;
+  bool first = true;
+  try {
+    json.array([&](std::size_t) {
+      if (first && json.peek() == JsonReader::Kind::kObject) {
+        json.object([&](std::string_view key) {
+          if (key == "img_id" || key == "sents") format = Format::kMiniGpt;
+          if (key == "regions") format = Format::kVisualGenome;
+        });
+      }
+      first = false;
+      if (format != Format::kAuto) throw format;
+    });
+  } catch (Format known) {
+    return known;  // the rest is read later
+  }
+  json.demand(!first, "the list is empty, expected at least one entry");
+  json.demand(false,
+              "a list whose first item has neither 'img_id' nor 'regions'; name its kind "
+              "with --format");
+  return format;
+}
+
+/// An object on a line of its own is JSONL unless it is a whole COCO-shaped file.
+Format detect_object(std::string_view text, const std::string& name) {
+  const std::string_view line = text.substr(0, text.find('\n'));
+  if (line.size() == text.size() && text.find("\"images\"") != std::string_view::npos) {
+    return Format::kCoco;
+  }
+  try {
+    JsonReader json(line, name);
+    bool own = false, coco = false;
+    json.object([&](std::string_view key) {
+      own |= key == "image" || key == "boxes" || key == "task";
+      coco |= key == "images" || key == "annotations";
+    });
+    json.finish();
+    return own && !coco ? Format::kJsonl : Format::kCoco;
+  } catch (const Error&) {
+    return Format::kCoco;  // an object over several lines
+  }
+}
+
+}  // namespace
+
+Format format_named(const std::string& name) {
+  std::string all;
+  for (const FormatName& known : kFormats) {
+    if (name == known.name) return known.format;
+    all += (all.empty() ? "" : ", ") + std::string(known.name);
+  }
+  require(false, "choose an annotation format: found ", io::quote(name), ", expected one of ", all);
+  return Format::kAuto;
+}
+
+std::string name_of(Format format) {
+  for (const FormatName& known : kFormats) {
+    if (format == known.format) return known.name;
+  }
+  return "";
+}
+
+Format detect_format(std::string_view text, const std::string& name) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
+  require(first != std::string_view::npos, "read ", io::quote(name),
+          ": the file is empty, expected annotations");
+  const std::string_view rest = text.substr(first);
+  // Pickles of protocol 2 begin with 0x80, those of protocol 0 with the mark of a list: "(l" or
+  // "]".
+  if (rest[0] == '\x80' || rest[0] == ']' || rest.starts_with("(l")) return Format::kRefer;
+  if (rest[0] == '[') return detect_list(rest, name);
+  require(rest[0] == '{', "read ", io::quote(name), ": begins with ", io::quote(rest, 8),
+          ", expected JSON, JSONL or the pickle refs(...).p");
+  return detect_object(rest, name);
+}
+
+Dataset read_annotations(const AnnotationFile& file) {
+  const auto mapped = io::MappedFile::open(file.path);
+  const std::string_view text = mapped->bytes();
+  const bool automatic = file.format == Format::kAuto;
+  const Format format = automatic ? detect_format(text, file.path) : file.format;
+  switch (format) {
+    case Format::kMiniGpt:
+      return read_minigpt_list(text, file.path);
+    case Format::kRefer:
+      return read_refer(text, file);
+    case Format::kVisualGenome:
+      return read_visual_genome(text, file.path);
+    case Format::kJsonl:
+      return read_jsonl(text, file.path);
+    default:
+      return read_coco_shaped(text, file.path, automatic ? Format::kAuto : format);
+  }
+}
+
+}  // namespace groma::eval

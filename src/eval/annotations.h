@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "eval/dataset.h"
+
+namespace groma::eval {
+
+/// Reads an annotation file of any kind and checks all of it.
+///
+/// throws    Error naming file, entry and field of the first mistake
+Dataset read_annotations(const AnnotationFile& file);
+
+/// The readers of single kinds. `text` is the whole file, `name` stands for it in messages.
+Dataset read_coco_shaped(std::string_view text, const std::string& name, Format format);
+Dataset read_minigpt_list(std::string_view text, const std::string& name);
+Dataset read_visual_genome(std::string_view text, const std::string& name);
+Dataset read_jsonl(std::string_view text, const std::string& name);
+Dataset read_refer(std::string_view pickle, const AnnotationFile& file);
+
+/// Kind of a file by its first characters.
+Format detect_format(std::string_view text, const std::string& name);
+
+/// Results as COCO lists them: image_id, category_id, bbox, score. An empty list is allowed.
+std::vector<DetectedBox> read_detections(std::string_view text, const std::string& name);
+
+/// Checks what no single field shows: ids that come twice or that nothing lists, negative sizes.
+/// Fills Annotation::entry and missing areas. `place` words an index, for example "annotations[3]".
+struct PlaceNames {
+  const char* entries = "images";
+  const char* annotations = "annotations";
+};
+void finish_dataset(Dataset& dataset, const std::string& name, const PlaceNames& places = {});
+
+}  // namespace groma::eval

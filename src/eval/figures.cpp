@@ -1,0 +1,56 @@
+#include "eval/figures.h"
+
+#include <cmath>
+#include <numeric>
+
+namespace groma::eval {
+namespace {
+
+constexpr double kZ = 1.959963984540054;  // 97.5 % quantile of the normal distribution
+
+double sum_range(const double* values, std::size_t count) {
+  if (count <= 16) return std::accumulate(values, values + count, 0.0);
+  const std::size_t half = count / 2;
+  return sum_range(values, half) + sum_range(values + half, count - half);
+}
+
+}  // namespace
+
+double pairwise_sum(const std::vector<double>& values) {
+  return sum_range(values.data(), values.size());
+}
+
+Figure mean_figure(const std::string& name, double sum, double count,
+                   const std::vector<double>& terms, const std::string& interval_kind) {
+  Figure out{name, -1, sum, count, std::nullopt, ""};
+  if (count > 0) out.value = sum / count;
+  const auto n = static_cast<double>(terms.size());
+  if (terms.size() < 2) return out;
+  const double mean = pairwise_sum(terms) / n;
+  std::vector<double> squares;
+  squares.reserve(terms.size());
+  for (const double term : terms) squares.push_back((term - mean) * (term - mean));
+  const double half = kZ * std::sqrt(pairwise_sum(squares) / (n - 1) / n);
+  out.interval = {mean - half, mean + half};
+  out.interval_kind = interval_kind;
+  return out;
+}
+
+Figure mean_figure(const std::string& name, const std::vector<double>& terms) {
+  return mean_figure(name, pairwise_sum(terms), static_cast<double>(terms.size()), terms, "normal");
+}
+
+Figure share_figure(const std::string& name, double hits, double count) {
+  Figure out{name, -1, hits, count, std::nullopt, ""};
+  if (count <= 0) return out;
+  const double p = hits / count, z2 = kZ * kZ;
+  const double centre = (p + z2 / (2 * count)) / (1 + z2 / count);
+  const double half =
+      kZ / (1 + z2 / count) * std::sqrt(p * (1 - p) / count + z2 / (4 * count * count));
+  out.value = p;
+  out.interval = {centre - half, centre + half};
+  out.interval_kind = "Wilson";
+  return out;
+}
+
+}  // namespace groma::eval

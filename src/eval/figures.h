@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "groma/evaluate.h"
+
+namespace groma::eval {
+
+/// Sum by halves: the rounding error hardly grows with the number of terms.
+double pairwise_sum(const std::vector<double>& values);
+
+/// A mean sum / count; `terms` are the independent values that its interval is made from.
+Figure mean_figure(const std::string& name, double sum, double count,
+                   const std::vector<double>& terms, const std::string& interval_kind);
+
+/// Mean of `terms` with a normal interval.
+Figure mean_figure(const std::string& name, const std::vector<double>& terms);
+
+/// A share hits / count with Wilson's interval.
+///
+/// source    Wilson 1927
+Figure share_figure(const std::string& name, double hits, double count);
+
+}  // namespace groma::eval
