@@ -133,4 +133,27 @@ void initialise(GromaModelImpl& model, uint64_t seed) {
   }
 }
 
+void init_checkpoint(const std::string& config_file, const std::string& directory,
+                     const std::string& dtype, uint64_t seed) {
+  namespace fs = std::filesystem;
+  const bool known = dtype == "float32" || dtype == "bfloat16" || dtype == "float16";
+  require(known, "init: dtype is '", dtype, "'; give float32, bfloat16 or float16");
+  require(!fs::exists(directory) || (fs::is_directory(directory) && fs::is_empty(directory)),
+          "init: '", directory, "' exists and is not an empty folder; give a new one");
+  auto config = read_config_file(config_file);
+  validate(config);
+  config.dtype = dtype;
+  constexpr int64_t kOtherTokens = 14;  // Groma's new tokens before <r0>
+  require(config.language.new_tokens > kOtherTokens, "init: '", config_file, "': num_new_token is ",
+          config.language.new_tokens, "; at least ", kOtherTokens + 1, " are needed");
+  const c10::InferenceMode no_gradients;
+  GromaModelImpl model(config);
+  initialise(model, seed);
+  const auto type = dtype == "float32" ? at::kFloat : dtype == "float16" ? at::kHalf : at::kBFloat16;
+  io::save_weights(model, directory, type);
+  write_byte_tokenizer(directory, config.language.vocabulary,
+                       config.language.new_tokens - kOtherTokens);
+  write_config(directory, config);
+}
+
 }  // namespace groma

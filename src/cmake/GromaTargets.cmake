@@ -29,5 +29,5 @@ function(groma_test name)
     GROMA_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GROMA_BINARY_DIR="${PROJECT_BINARY_DIR}")
   # Discovered when CTest runs: a CUDA build must also link where its programs cannot start.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
-    PROPERTIES TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2")
+    PROPERTIES TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive")
 endfunction()
