@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -16,6 +19,10 @@ enum ExitCode { kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
 int report(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);
   const auto chosen = app.get_subcommands();
+  if (chosen.empty() && error.get_name() == "RequiredError") {
+    std::cerr << app.help();
+    return kUsage;
+  }
   const auto command = "groma" + (chosen.empty() ? "" : " " + chosen.front()->get_name());
   std::cerr << command << ": " << error.what() << "; see " << command << " --help\n";
   return kUsage;
@@ -27,9 +34,21 @@ int fail(const char* message) {
   return kFailed;
 }
 
+/// Starts the program anew with OpenMP's threads told to sleep while they wait, unless the user chose.
+///
+/// By default they spin: harmless on an idle machine, but with one core taken by other work every
+/// loop waits out a time slice and a small model becomes fifty times slower. libgomp reads the
+/// setting before main begins, hence the new start.
+void let_waiting_threads_sleep(char** argv) {
+  if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+  setenv("OMP_WAIT_POLICY", "passive", 0);
+  execv("/proc/self/exe", argv);  // on failure we go on as we are
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  let_waiting_threads_sleep(argv);
   groma::cli::watch_interrupts();
   CLI::App app("Grounded conversations about images.", "groma");
   app.set_version_flag("--version", GROMA_VERSION);
@@ -39,6 +58,7 @@ int main(int argc, char** argv) {
   groma::add_propose_command(app);
   groma::add_info_command(app);
   groma::add_init_command(app);
+  groma::add_synth_command(app);
   try {
     app.parse(argc, argv);  // runs the command
     std::cout.flush();
