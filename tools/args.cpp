@@ -4,46 +4,39 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
-#include <map>
 
-#include "check.h"
 #include "terminal.h"
 
 namespace groma::cli {
-namespace {
-
-const std::map<std::string, Device> kDevices = {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}};
-const std::map<std::string, DType> kDTypes = {{"auto", DType::kAuto},
-                                              {"fp32", DType::kFloat32},
-                                              {"bf16", DType::kBFloat16},
-                                              {"fp16", DType::kFloat16}};
-
-}  // namespace
 
 void add_model_options(CLI::App& command, ModelArgs& args) {
-  command.add_option("-m,--model", args.directory, "Folder of the checkpoint")->required();
+  command.add_option("-m,--model", args.directory, "Folder of the checkpoint")
+      ->type_name("DIR")
+      ->required();
   command.add_option("-t,--threads", args.options.threads, "Compute threads; 0: all cores")
-      ->check(CLI::Range(0, 4096))
+      ->check(CLI::Range(0, 4096).description(""))
       ->type_name("N");
-  command.add_option("--device", args.options.device, "cpu or cuda")
-      ->transform(CLI::CheckedTransformer(kDevices).description(""))
+  add_choice<Device>(command, "--device", args.options.device,
+                     {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}}, "cpu or cuda")
       ->type_name("D");
-  command
-      .add_option("--dtype", args.options.dtype,
-                  "fp32, bf16, fp16 (on cuda) or auto: bf16 where the files are bf16 or fp16")
-      ->transform(CLI::CheckedTransformer(kDTypes).description(""))
+  add_choice<DType>(command, "--dtype", args.options.dtype,
+                    {{"auto", DType::kAuto},
+                     {"fp32", DType::kFloat32},
+                     {"bf16", DType::kBFloat16},
+                     {"fp16", DType::kFloat16}},
+                    "fp32, bf16, fp16 (on cuda) or auto: bf16 where the files are bf16 or fp16")
       ->type_name("T");
 }
 
 void add_region_options(CLI::App& command, RegionOptions& options) {
   command.add_option("--box-score", options.box_score, "Regions score above this, 0 to 1")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(CLI::Range(0.0, 1.0).description(""))
       ->type_name("S");
   command.add_option("--nms", options.nms_iou, "Of two regions overlapping more, one goes, 0 to 1")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(CLI::Range(0.0, 1.0).description(""))
       ->type_name("IOU");
   command.add_option("--max-regions", options.max_regions, "Most regions, 1 to 100")
-      ->check(CLI::Range(1, 100))
+      ->check(CLI::Range(1, 100).description(""))
       ->type_name("N");
 }
 
@@ -65,18 +58,17 @@ void add_picture_option(CLI::App& command, std::string& file, const std::string&
   command.add_option("-o,--output", file, help)->type_name("FILE")->each(check_picture_file);
 }
 
-Box parse_box(const std::string& text) {
+std::optional<Box> parse_box(const std::string& text) {
   float values[4] = {};
   const char* at = text.data();
   const char* const end = at + text.size();
-  bool good = true;
-  for (int i = 0; i < 4 && good; ++i) {
+  for (int i = 0; i < 4; ++i) {
     const auto [next, error] = std::from_chars(at, end, values[i]);
-    good = error == std::errc() && (i == 3 ? next == end : next != end && *next == ',');
+    const bool closed = i == 3 ? next == end : next != end && *next == ',';
+    if (error != std::errc() || !closed) return std::nullopt;
     at = next + 1;
   }
-  require(good, "box '", text, "': expected four numbers x1,y1,x2,y2 in pixels");
-  return {values[0], values[1], values[2], values[3]};
+  return Box{values[0], values[1], values[2], values[3]};
 }
 
 Groma load_model(const ModelArgs& args) {

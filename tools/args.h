@@ -1,7 +1,9 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "groma/groma.h"
@@ -15,6 +17,25 @@ struct ModelArgs {
 };
 void add_model_options(CLI::App& command, ModelArgs& args);
 
+/// An option that takes one of the names of `choices`.
+template <typename T>
+CLI::Option* add_choice(CLI::App& command, const std::string& name, T& value,
+                        const std::vector<std::pair<std::string, T>>& choices,
+                        const std::string& help) {
+  const auto choose = [&value, choices](const std::string& given) {
+    std::string names;
+    for (const auto& [choice, meaning] : choices) {
+      if (choice == given) {
+        value = meaning;
+        return;
+      }
+      names += (names.empty() ? "" : ", ") + choice;
+    }
+    throw CLI::ValidationError("'" + given + "' is none of " + names);
+  };
+  return command.add_option_function<std::string>(name, choose, help);
+}
+
 /// Which candidates become regions: --box-score, --nms, --max-regions.
 void add_region_options(CLI::App& command, RegionOptions& options);
 
@@ -24,10 +45,8 @@ void add_picture_option(CLI::App& command, std::string& file, const std::string&
 /// Throws CLI::ValidationError unless `file` names a picture that can be written.
 void check_picture_file(const std::string& file);
 
-/// Reads "x1,y1,x2,y2".
-///
-/// throws    Error when it is not four numbers
-Box parse_box(const std::string& text);
+/// Reads "x1,y1,x2,y2"; nothing when it is not four numbers.
+std::optional<Box> parse_box(const std::string& text);
 
 /// Loads a model; on a terminal a bar shows the progress of a load that takes long.
 Groma load_model(const ModelArgs& args);

@@ -72,7 +72,10 @@ void Conversation::clear() {
 }
 
 void Conversation::add_box(const std::string& x1_y1_x2_y2) {
-  boxes_.push_back(parse_box(x1_y1_x2_y2));
+  const auto box = parse_box(x1_y1_x2_y2);
+  require(box.has_value(),
+          "/box: expected four pixel numbers x1,y1,x2,y2; for example 10,20,80,90");
+  boxes_.push_back(*box);
   std::cerr << boxes_.size() << (boxes_.size() == 1 ? " box joins" : " boxes join")
             << " the next question\n";
 }

@@ -54,7 +54,9 @@ void add_info_command(CLI::App& app) {
   };
   auto& command = *app.add_subcommand("info", "Say what a checkpoint is and what it needs");
   const auto args = std::make_shared<InfoArgs>();
-  command.add_option("-m,--model", args->model, "Folder of the checkpoint")->required();
+  command.add_option("-m,--model", args->model, "Folder of the checkpoint")
+      ->type_name("DIR")
+      ->required();
   command.add_flag("--json", args->json, "Print a line of JSON");
   command.callback([args] {
     const auto info = describe(args->model);

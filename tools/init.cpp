@@ -3,19 +3,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <string>
 
+#include "args.h"
 #include "commands.h"
 
 namespace groma {
-namespace {
-
-const std::map<std::string, std::string> kDTypes = {
-    {"fp32", "float32"}, {"bf16", "bfloat16"}, {"fp16", "float16"}};
-
-}  // namespace
 
 void add_init_command(CLI::App& app) {
   struct InitArgs {
@@ -32,8 +26,9 @@ void add_init_command(CLI::App& app) {
   command.add_option("--out", args->directory, "Folder to write, new or empty")
       ->type_name("DIR")
       ->required();
-  command.add_option("--dtype", args->dtype, "Of the weights: fp32 (default), bf16 or fp16")
-      ->transform(CLI::CheckedTransformer(kDTypes).description(""))
+  cli::add_choice<std::string>(command, "--dtype", args->dtype,
+                               {{"fp32", "float32"}, {"bf16", "bfloat16"}, {"fp16", "float16"}},
+                               "Of the weights: fp32 (as without it), bf16 or fp16")
       ->type_name("T");
   command.add_option("--seed", args->seed, "Seed of the weights")->type_name("S");
   command.callback([args] {

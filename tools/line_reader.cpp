@@ -73,7 +73,7 @@ struct LineReader::Editor {
     ::history(history, &event, H_SETUNIQUE, 1);
     file = history_file();
     if (!file.empty()) ::history(history, &event, H_LOAD, file.c_str());
-    line = el_init("groma", stdin, stdout, stderr);
+    line = el_init("groma", stdin, stderr, stderr);  // answers alone go to stdout
     el_set(line, EL_CLIENTDATA, this);
     el_set(
         line, EL_PROMPT, +[](EditLine* editing) {
