@@ -47,6 +47,15 @@ constexpr std::array<const char*, 3> kExistsPatterns{"Is there {} in the image?"
 
 constexpr int kTries = 12;
 
+/// What all of a category is asked for by: "each star", "all stars", and as evaluation protocols
+/// put a category's name into any sentence, "all star".
+std::string category_name(std::string_view pattern, const std::string& name, Random& random) {
+  const bool each = pattern.find("each") != std::string_view::npos;
+  const bool own = pattern.starts_with("Where") || pattern.starts_with("Show");
+  const bool as_protocol = !own && random.chance(0.5);
+  return each || as_protocol ? name : plural(name);
+}
+
 using Item = std::pair<std::string, std::vector<int>>;  // words and what they stand for
 
 /// "two stars", "a star".
@@ -137,18 +146,17 @@ Exchange refer_turn(const std::string& expression, int target, const Utterance& 
 
 Exchange absent_turn(const Scene& scene, const Words& words, bool all, Random& random) {
   const std::string name = phrase(scene, words);
-  Exchange turn;
-  turn.question = all ? fill(kGroundPatterns[random.below(4)], plural(name))
-                      : fill(random.pick(kReferPatterns), "the " + name);
-  turn.answer = Speech().say("There is no " + name + ".");
-  return turn;
+  const std::string_view pattern = all ? random.pick(kGroundPatterns) : random.pick(kReferPatterns);
+  const std::string asked = all ? category_name(pattern, name, random) : "the " + name;
+  return {fill(pattern, asked), Speech().say("There is no " + name + "."), {}};
 }
 
 Exchange ground_turn(const Scene& scene, const Words& words, Random& random) {
   const std::string_view pattern = random.pick(kGroundPatterns);
   const std::string name = phrase(scene, words);
-  const bool each = pattern.find("each") != std::string_view::npos;
-  return {fill(pattern, each ? name : plural(name)), Speech().regions(fitting(scene, words)), {}};
+  return {fill(pattern, category_name(pattern, name, random)),
+          Speech().regions(fitting(scene, words)),
+          {}};
 }
 
 Exchange caption_turn(const Scene& scene, int object, Random& random) {
