@@ -18,7 +18,10 @@ function(groma_target name)
 endfunction()
 
 # groma_test(ops_test LIBRARIES groma_ops [MORE...] SOURCES a_test.cpp b_test.cpp): one program, its
-# tests found by CTest. A skipped test is reported as skipped.
+# tests found by CTest; a skipped test is reported as skipped. Those of groma_base alone, which need
+# no LibTorch, get the label "base" and are built by the target base_tests.
+add_custom_target(base_tests)
+
 function(groma_test name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
@@ -27,7 +30,13 @@ function(groma_test name)
   target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE
     GROMA_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GROMA_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  set(label torch)
+  if(TEST_LIBRARIES STREQUAL groma_base)
+    set(label base)
+    add_dependencies(base_tests ${name})
+  endif()
   # Discovered when CTest runs: a CUDA build must also link where its programs cannot start.
+  # Waiting threads sleep, as tests run side by side.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
-    PROPERTIES TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive")
+    PROPERTIES LABELS ${label} TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive")
 endfunction()
