@@ -123,6 +123,7 @@ std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
   const auto device = torch_device(options.device);
   auto config = read_config(directory);
   auto tokenizer = Tokenizer::load(directory);
+  const c10::InferenceMode no_gradients;  // of the files' tensors too: a parameter becomes its tensor
   auto tensors = io::open_weights(directory);
   adopt_shapes(config, io::shapes_of(tensors));
   validate(config);
@@ -139,7 +140,6 @@ std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
 
   const auto file = main_dtype(tensors);
   const auto dtype = compute_dtype(options.dtype, options.device, file);
-  const c10::InferenceMode no_gradients;
   auto model = std::make_shared<GromaModelImpl>(config);
   const auto info = info_of(*model, file, dtype);
   if (options.device == Device::kCpu) require_memory(info, dtype);
