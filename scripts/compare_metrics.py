@@ -21,6 +21,7 @@ import contextlib
 import copy
 import io
 import json
+import logging
 import os
 import random
 import subprocess
@@ -35,6 +36,8 @@ if not hasattr(numpy, "float"):
 from lvis import LVIS, LVISEval, LVISResults
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+logging.disable(logging.WARNING)  # lvis warns of every list it is given
 
 COCO_NAMES = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR@1", "AR@10", "AR@100", "ARs", "ARm",
               "ARl"]
@@ -323,6 +326,115 @@ def check_file(groma, folder, path):
               (case.name, len(case.detections), values["AP"], worst))
 
 
+# --- captions -------------------------------------------------------------------------------------
+
+CAPTION_NAMES = ["CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L"]
+
+
+def reference_captions(references, hypotheses):
+    """Both: {id: [text, ...]}, tokenised."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.rouge.rouge import Rouge
+    cider = Cider().compute_score(references, hypotheses)[0]
+    bleu = Bleu(4).compute_score(references, hypotheses, verbose=0)[0]
+    rouge = Rouge().compute_score(references, hypotheses)[0]
+    return dict(zip(CAPTION_NAMES, [cider, *bleu, rouge]))
+
+
+def random_captions(number, small=False):
+    rng = random.Random("captions %d" % number)
+    words = ["w%d" % i for i in range(rng.choice([3, 10, 200]))] + ["café", "'s", "a.b", "\u00e9\u00a0x"]
+
+    def text():
+        length = rng.choice([0, 1, 2, 5, 10, 20])
+        return rng.choice([" ", " ", " ", "  "]).join(rng.choice(words) for _ in range(length))
+
+    references, hypotheses = {}, {}
+    for i in range(rng.choice([1, 2, 5] if small else [1, 2, 5, 30, 100])):
+        references[str(i)] = [text() or "w0" if k == 0 else text() for k in range(rng.randint(1, 5))]
+        copied = rng.choice(references[str(i)]).split(" ")
+        changed = [rng.choice(words) if rng.random() < 0.2 else word for word in copied]
+        hypotheses[str(i)] = [" ".join(changed) if rng.random() < 0.7 else text()]
+    return references, hypotheses
+
+
+def our_captions(groma, references, hypotheses, folder, extra=("--tokenized",)):
+    paths = [os.path.join(folder, name) for name in ["references.json", "hypotheses.json"]]
+    for path, value in zip(paths, [references, hypotheses]):
+        with open(path, "w") as file:
+            json.dump(value, file)
+    done = subprocess.run([groma, "eval", "score", "--metric", "caption", "--references", paths[0],
+                           "--hypotheses", paths[1], "--json", *extra],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError("captions: groma failed: %s" % done.stderr)
+    return {name: entry["value"] for name, entry in json.loads(done.stdout).items()
+            if isinstance(entry, dict)}
+
+
+def check_captions(groma, folder, cases):
+    worst = 0
+    for number in range(cases):
+        references, hypotheses = random_captions(number)
+        expected = reference_captions(references, hypotheses)
+        values = our_captions(groma, references, hypotheses, folder)
+        off = max(abs(expected[name] - values[name]) for name in CAPTION_NAMES)
+        if not off <= 1e-9:
+            raise RuntimeError("captions case %d: off by %g: %s, %s" % (number, off, expected, values))
+        worst = max(worst, off)
+    print("captions: %d random corpora agree within %g" % (cases, worst))
+
+
+def check_tokenizer(groma, folder, path):
+    """Tokenises every caption with both, and scores a corpus made of them, METEOR too."""
+    import pycocoevalcap.meteor.meteor as meteor
+    import pycocoevalcap.tokenizer.ptbtokenizer as ptb
+    with open(path) as file:
+        texts = [line.rstrip("\n") for line in file if line.strip()]
+    theirs = ptb.PTBTokenizer().tokenize({i: [{"caption": t}] for i, t in enumerate(texts)})
+    # A corpus in which each caption is its own reference agrees wholly where the words agree.
+    by_id = {str(i): theirs[i] for i in range(len(texts))}
+    source, target = (os.path.join(folder, name) for name in ["texts", "words"])
+    with open(source, "w") as file:
+        file.write("\n".join(texts) + "\n")
+    done = subprocess.run([groma, "eval", "tokenize", source], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError("tokenize: groma failed: %s" % done.stderr)
+    lines = done.stdout.split("\n")
+    different = [i for i in range(len(texts)) if by_id[str(i)][0] != lines[i]]
+    print("tokenizer: %d of %d captions differ" % (len(different), len(texts)))
+    for i in different[:5]:
+        print("  %r\n    %r\n    %r" % (texts[i], by_id[str(i)][0], lines[i]))
+    jars = os.path.dirname(meteor.__file__)
+    references = {str(i): [texts[i], texts[i - 1]] for i in range(200)}
+    hypotheses = {str(i): [texts[i - 2]] for i in range(200)}
+    values = our_captions(groma, references, hypotheses, folder,
+                          ["--meteor-jar", os.path.join(jars, "meteor-1.5.jar"), "--ptb-jar",
+                           os.path.join(os.path.dirname(ptb.__file__), ptb.STANFORD_CORENLP_3_4_1_JAR)])
+    words = {str(i): theirs[i][0] for i in range(len(texts))}
+    expected = meteor.Meteor().compute_score(
+        {str(i): [words[str(i)], words[str((i - 1) % len(texts))]] for i in range(200)},
+        {str(i): [words[str((i - 2) % len(texts))]] for i in range(200)})[0]
+    print("METEOR: %.12f, the reference gives %.12f" % (values["METEOR"], expected))
+    if abs(values["METEOR"] - expected) > 1e-9:
+        raise RuntimeError("METEOR differs")
+
+
+def record_captions(folder, cases=30):
+    path = os.path.join(folder, "captions.jsonl")
+    with open(path, "w") as file:
+        for number in range(cases):
+            references, hypotheses = random_captions(10**6 + number, small=True)
+            file.write(json.dumps({
+                "references": list(references.values()),
+                "hypotheses": [texts[0] for texts in hypotheses.values()],
+                "values": {n: float(v) for n, v in
+                           reference_captions(references, hypotheses).items()}},
+                separators=(",", ":")) + "\n")
+    print("recorded %s" % path)
+
+
 def record(folder, scratch, cases=40):
     """Small random cases with the reference's summary numbers, a line each."""
     os.makedirs(folder, exist_ok=True)
@@ -349,17 +461,22 @@ def main():
     parser.add_argument("--groma", default="build/bin/groma")
     parser.add_argument("--cases", type=int, default=1000, help="random cases of each metric")
     parser.add_argument("--lvis", help="a real LVIS annotation file")
+    parser.add_argument("--captions", help="captions, one a line; needs Java")
     parser.add_argument("--record", help="folder for the C++ tests' recorded cases")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if args.record:
             record(args.record, folder)
+            record_captions(args.record)
             return 0
         try:
             check_edges(args.groma, folder)
             check_random(args.groma, folder, args.cases)
             if args.lvis:
                 check_file(args.groma, folder, args.lvis)
+            check_captions(args.groma, folder, args.cases)
+            if args.captions:
+                check_tokenizer(args.groma, folder, args.captions)
         except RuntimeError as failure:
             print("DIFFERENT: %s" % failure)
             return 1

@@ -116,6 +116,27 @@ BoxMetrics coco_metrics(const BoxTruth& truth, const std::vector<DetectedBox>& d
 BoxMetrics lvis_metrics(const BoxTruth& truth, const std::vector<DetectedBox>& detections,
                         const BoxMetricOptions& options = {});
 
+/// A caption and what it is compared with, both tokenised: words between single spaces.
+struct CaptionPair {
+  std::string caption;
+  std::vector<std::string> references;  ///< at least one
+};
+
+/// What pycocoevalcap computes, of all captions and of each.
+struct CaptionScores {
+  std::array<double, 4> bleu{};  ///< BLEU-1..4 of the whole text, closest reference length
+  double rouge_l = 0;
+  double cider = 0;  ///< CIDEr-D; 0 by construction for a single caption
+  std::vector<double> rouge_l_each;
+  std::vector<double> cider_each;
+  std::array<double, 4> ngrams_right{};  ///< of the captions' n-grams, those a reference has
+  std::array<double, 4> ngrams{};
+  std::vector<std::array<double, 4>> bleu_low_high;  ///< bootstrap interval: 2.5 % and 97.5 %
+};
+
+/// throws    Error when a caption has no reference
+CaptionScores caption_scores(const std::vector<CaptionPair>& pairs);
+
 /// Figures with what has to be said beside them.
 struct ScoreReport {
   /// Protocol, rule, counts, lists: name and JSON text, in the order of printing.
@@ -140,5 +161,25 @@ enum class BoxMetric { kCoco, kLvis };
 ScoreReport score_box_files(BoxMetric metric, const AnnotationFile& annotations,
                             const std::string& detections, const BoxMetricOptions& options = {},
                             const std::string& arrays = "");
+
+/// Programs in Java that pycocoevalcap brings along; used when named, run as `java -jar`.
+struct JavaTools {
+  std::string tokenizer;  ///< stanford-corenlp-3.4.1.jar; empty: our own tokenizer
+  std::string meteor;     ///< meteor-1.5.jar; empty: METEOR is not computed
+};
+
+struct CaptionFiles {
+  std::string references;  ///< COCO captions, a list of image_id and caption, or {"id": ["..."]}
+  std::string
+      hypotheses;  ///< a list of image_id and caption (the last of an id wins), or {"id": "..."}
+  bool tokenized = false;  ///< the texts are words between single spaces, compared as they are
+  JavaTools java;
+};
+
+/// CIDEr, BLEU-1..4, ROUGE-L, and METEOR where its program is there. A reference without hypothesis
+/// counts as an empty caption.
+///
+/// throws    Error naming file, entry and field of a mistake
+ScoreReport score_caption_files(const CaptionFiles& files);
 
 }  // namespace groma::eval
