@@ -103,7 +103,7 @@ if(NOT CMAKE_CUDA_ARCHITECTURES)
 endif()
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
-set(CMAKE_CUDA_STANDARD 20)
+set(CMAKE_CUDA_STANDARD 17)  # CMake 3.25 knows no later one for nvcc
 target_link_libraries(groma_libtorch INTERFACE
   -Wl,--no-as-needed ${GROMA_TORCH_CUDA} ${GROMA_TORCH_C10_CUDA} -Wl,--as-needed CUDA::cudart)
 target_compile_definitions(groma_libtorch INTERFACE GROMA_WITH_CUDA)

@@ -33,6 +33,11 @@ TEST(Nms, BestFirst) { EXPECT_EQ(kept(boxes_of(kApart), {0.3, 0.9, 0.5}), Indice
 
 TEST(Nms, EqualScoresKeepTheirOrder) {
   EXPECT_EQ(kept(boxes_of(kApart), {0.5, 0.9, 0.5}), Indices({1, 0, 2}));
+  // Enough of them for a sort that is not stable to show.
+  const auto corner = 2 * at::arange(100).unsqueeze(1).expand({-1, 2});
+  const auto indices =
+      nms(at::cat({corner, corner + 1}, 1).to(at::kFloat), at::full({100}, 0.5), 0.6, 0.15, 100);
+  EXPECT_TRUE(at::equal(indices, at::arange(100)));
 }
 
 TEST(Nms, OverlappingBoxOfLowerScoreIsRemoved) {
