@@ -12,7 +12,8 @@ namespace groma {
 /// The only place that throws Error. Message: "<doing what>: <found, expected>; <what to do>".
 template <typename... Parts>
 void require(bool condition, const Parts&... parts) {
-  if (condition) [[likely]] return;
+  if (condition) [[likely]]
+    return;
   std::ostringstream message;
   (message << ... << parts);
   throw Error(message.str());

@@ -34,8 +34,7 @@ struct SeenImage {
 };
 
 /// Runs vision encoder and proposer.
-SeenImage see_image(const Groma::Impl& engine, const Image& image, Resize resize,
-                    Timings& timings);
+SeenImage see_image(const Groma::Impl& engine, const Image& image, Resize resize, Timings& timings);
 
 /// The selection's thresholds: config.json's where `options` leaves them open.
 ///

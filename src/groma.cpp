@@ -133,14 +133,15 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
+void Session::clear() { impl_->clear(); }
+
 ChatResult Session::chat(const std::string& prompt, const std::vector<Box>& boxes,
                          const ChatOptions& options) try {
   const CallScope scope(*impl_->engine);
   validate_boxes(boxes, impl_->image.width(), impl_->image.height());
-  const auto question =
-      user_question(prompt, static_cast<int64_t>(boxes.size()), options.grounded);
-  return impl_->ask(question,
-                    to_network_boxes(boxes, impl_->image.width(), impl_->image.height()), options);
+  const auto question = user_question(prompt, static_cast<int64_t>(boxes.size()), options.grounded);
+  return impl_->ask(question, to_network_boxes(boxes, impl_->image.width(), impl_->image.height()),
+                    options);
 } catch (...) {
   rethrow_with_advice("chat");
 }

@@ -46,8 +46,8 @@ bool has(const std::string& name, std::string_view part) {
   return name.find(part) != std::string::npos;
 }
 
-/// Deformable attention begins by looking in as many directions as it has heads, point p at distance
-/// p + 1. Zhu et al. 2021; reference DeformableDetrMultiscaleDeformableAttention.
+/// Deformable attention begins by looking in as many directions as it has heads, point p at
+/// distance p + 1. Zhu et al. 2021; reference DeformableDetrMultiscaleDeformableAttention.
 at::Tensor offset_directions(int64_t size, int64_t heads, int64_t levels) {
   const auto angle = at::arange(heads, at::kFloat) * (2 * std::numbers::pi / heads);
   auto direction = at::stack({angle.cos(), angle.sin()}, -1);
@@ -112,13 +112,15 @@ at::Tensor initial_value(const std::string& name, at::IntArrayRef shape, const M
     return position_table(shape, key);
   }
   const bool bias = name.ends_with(".bias");
-  if (computes_in_float(name) && (!bias || has(name, "sampling_offsets") || has(name, "class_embed"))) {
+  if (computes_in_float(name) &&
+      (!bias || has(name, "sampling_offsets") || has(name, "class_embed"))) {
     return proposer_value(name, shape, config.proposer, key);
   }
   if (bias) return at::zeros(shape);
   if (has(name, "fuse_convs.") || has(name, "pconvs.")) {
     // He: variance 2 / fan in, for the ReLU that follows.
-    return uniform(shape, std::sqrt(2.0 / static_cast<double>(shape[1] * shape[2] * shape[3])), key);
+    return uniform(shape, std::sqrt(2.0 / static_cast<double>(shape[1] * shape[2] * shape[3])),
+                   key);
   }
   if (has(name, "region_encoder.") || has(name, "img_txt_bridge.")) {
     return uniform(shape, std::sqrt(1.0 / static_cast<double>(shape[1])), key);
@@ -147,12 +149,18 @@ void init_checkpoint(const std::string& config_file, const std::string& director
   require(config.language.new_tokens > kOtherTokens, "init: '", config_file, "': num_new_token is ",
           config.language.new_tokens, "; at least ", kOtherTokens + 1, " are needed");
   const c10::InferenceMode no_gradients;
-  GromaModelImpl model(config);
-  initialise(model, seed);
-  const auto type = dtype == "float32" ? at::kFloat : dtype == "float16" ? at::kHalf : at::kBFloat16;
-  io::save_weights(model, directory, type);
+  const GromaModelImpl model(config);
+  const auto type = dtype == "float32"   ? at::kFloat
+                    : dtype == "float16" ? at::kHalf
+                                         : at::kBFloat16;
+  // Tensor by tensor: a full-size model need not fit into memory.
+  const auto value_of = [&](const std::string& name, const at::Tensor& shape) {
+    return initial_value(name, shape.sizes(), config, seed);
+  };
+  // The tokenizer first: it is what can still refuse the configuration.
   write_byte_tokenizer(directory, config.language.vocabulary,
                        config.language.new_tokens - kOtherTokens);
+  io::save_weights(model, directory, type, io::kShardBytes, value_of);
   write_config(directory, config);
 }
 

@@ -15,10 +15,14 @@ namespace {
 
 const char* name_of(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kFloat: return "float32";
-    case at::kBFloat16: return "bfloat16";
-    case at::kHalf: return "float16";
-    default: return "other";
+    case at::kFloat:
+      return "float32";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kHalf:
+      return "float16";
+    default:
+      return "other";
   }
 }
 
@@ -26,9 +30,8 @@ const char* name_of(at::ScalarType dtype) {
 at::ScalarType main_dtype(const io::TensorMap& tensors) {
   std::map<at::ScalarType, int64_t> elements;
   for (const auto& [name, tensor] : tensors) elements[tensor.scalar_type()] += tensor.numel();
-  const auto most = std::max_element(elements.begin(), elements.end(), [](auto& a, auto& b) {
-    return a.second < b.second;
-  });
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](auto& a, auto& b) { return a.second < b.second; });
   return most == elements.end() ? at::kFloat : most->first;
 }
 
@@ -36,19 +39,24 @@ at::ScalarType compute_dtype(DType asked, Device device, at::ScalarType file) {
   require(asked != DType::kFloat16 || device == Device::kCuda,
           "load: float16 is computed on cuda only; use bfloat16 or float32 on the cpu");
   switch (asked) {
-    case DType::kFloat32: return at::kFloat;
-    case DType::kBFloat16: return at::kBFloat16;
-    case DType::kFloat16: return at::kHalf;
-    case DType::kAuto: break;
+    case DType::kFloat32:
+      return at::kFloat;
+    case DType::kBFloat16:
+      return at::kBFloat16;
+    case DType::kFloat16:
+      return at::kHalf;
+    case DType::kAuto:
+      break;
   }
   return file == at::kHalf || file == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
 }
 
 at::Device torch_device(Device device) {
   if (device == Device::kCpu) return at::kCPU;
-  require(at::hasCUDA(),
-          "load: device cuda: no CUDA device can be used; choose device cpu, or use a CUDA build of "
-          "groma (GROMA_CUDA=ON) on a machine with an NVIDIA driver");
+  require(
+      at::hasCUDA(),
+      "load: device cuda: no CUDA device can be used; choose device cpu, or use a CUDA build of "
+      "groma (GROMA_CUDA=ON) on a machine with an NVIDIA driver");
   return at::kCUDA;
 }
 
@@ -108,9 +116,8 @@ void require_memory(const ModelInfo& info, at::ScalarType dtype) {
   if (available < 0) return;
   const auto free = static_cast<double>(available) / kGiB;
   const auto needed = gib(static_cast<int64_t>(c10::elementSize(dtype)));
-  const char* advice = dtype == at::kFloat && gib(2) <= free
-                           ? "; dtype bfloat16 would fit"
-                           : "; use a machine with more memory";
+  const char* advice = dtype == at::kFloat && gib(2) <= free ? "; dtype bfloat16 would fit"
+                                                             : "; use a machine with more memory";
   require(needed <= free, "load: not enough memory: ", info.parameters, " parameters in ",
           name_of(dtype), " need ", needed, " GiB, ", free, " GiB are available", advice);
 }
@@ -123,7 +130,8 @@ std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
   const auto device = torch_device(options.device);
   auto config = read_config(directory);
   auto tokenizer = Tokenizer::load(directory);
-  const c10::InferenceMode no_gradients;  // of the files' tensors too: a parameter becomes its tensor
+  const c10::InferenceMode
+      no_gradients;  // of the files' tensors too: a parameter becomes its tensor
   auto tensors = io::open_weights(directory);
   adopt_shapes(config, io::shapes_of(tensors));
   validate(config);
@@ -149,9 +157,9 @@ std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
   io::assign_weights(*model, std::move(tensors), dtype_of, device, options.on_progress);
   const auto threads =
       options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency());
-  return std::make_shared<const Groma::Impl>(Groma::Impl{std::move(model), std::move(tokenizer),
-                                                         read_pixel_norm(directory, config.vision.image_size), device,
-                                                         threads, info});
+  return std::make_shared<const Groma::Impl>(
+      Groma::Impl{std::move(model), std::move(tokenizer),
+                  read_pixel_norm(directory, config.vision.image_size), device, threads, info});
 }
 
 ModelInfo describe(const std::string& directory) {

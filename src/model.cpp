@@ -19,14 +19,14 @@ GromaModelImpl::GromaModelImpl(const ModelConfig& config) : config(config) {
   }
   proposer = perceiver.register_module("ddetr_transformer", Proposer(config.proposer));
   img_txt_bridge = register_module("img_txt_bridge", Projector(merged, language.hidden));
-  region_encoder = register_module(
-      "region_encoder", RegionEncoder(config.region, config.vision, language.hidden));
+  region_encoder = register_module("region_encoder",
+                                   RegionEncoder(config.region, config.vision, language.hidden));
   auto& causal = nn::group(*this, "llm");
   llm = causal.register_module("model", Llama(language));
-  lm_head = causal.register_module("lm_head",
-                                   nn::Linear(language.hidden, language.vocabulary, false));
-  extra_lm_head = register_module("extra_lm_head",
-                                  nn::Linear(language.hidden, language.new_tokens, false));
+  lm_head =
+      causal.register_module("lm_head", nn::Linear(language.hidden, language.vocabulary, false));
+  extra_lm_head =
+      register_module("extra_lm_head", nn::Linear(language.hidden, language.new_tokens, false));
   new_input_embs =
       register_module("new_input_embs", nn::Embedding(language.new_tokens, language.hidden));
 }

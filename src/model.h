@@ -50,13 +50,13 @@ struct GromaModelImpl : torch::nn::Module {
   torch::Tensor logits(const torch::Tensor& hidden);
 
   ModelConfig config;
-  Dinov2 vis_encoder{nullptr};             ///< perceiver.vis_encoder
+  Dinov2 vis_encoder{nullptr};                ///< perceiver.vis_encoder
   torch::nn::ModuleList input_proj{nullptr};  ///< perceiver.input_proj
-  Proposer proposer{nullptr};              ///< perceiver.ddetr_transformer
+  Proposer proposer{nullptr};                 ///< perceiver.ddetr_transformer
   Projector img_txt_bridge{nullptr};
   RegionEncoder region_encoder{nullptr};
-  Llama llm{nullptr};                      ///< llm.model
-  nn::Linear lm_head{nullptr};             ///< llm.lm_head
+  Llama llm{nullptr};           ///< llm.model
+  nn::Linear lm_head{nullptr};  ///< llm.lm_head
   nn::Linear extra_lm_head{nullptr};
   nn::Embedding new_input_embs{nullptr};
 };

@@ -54,10 +54,10 @@ void validate_boxes(const std::vector<Box>& boxes, int width, int height) {
             "chat: ", shown(), " is not made of numbers; give x1,y1,x2,y2 in pixels");
     require(x1 < x2 && y1 < y2, "chat: ", shown(),
             " is empty or reversed; x1 < x2 and y1 < y2 are expected");
-    require(x1 >= 0 && y1 >= 0 && x2 <= static_cast<float>(width) &&
-                y2 <= static_cast<float>(height),
-            "chat: ", shown(), " leaves the picture, which is ", width, " x ", height,
-            " pixels; give a box inside it");
+    require(
+        x1 >= 0 && y1 >= 0 && x2 <= static_cast<float>(width) && y2 <= static_cast<float>(height),
+        "chat: ", shown(), " leaves the picture, which is ", width, " x ", height,
+        " pixels; give a box inside it");
   }
 }
 
@@ -70,8 +70,7 @@ Session::Impl::Impl(std::shared_ptr<const Groma::Impl> engine_, const Image& ima
   select_config(*engine, options);  // only checks
 }
 
-void Session::Impl::look(const at::Tensor& boxes_cxcywh, Timings& timings) {
-  if (image_tokens.defined()) return;
+void Session::Impl::encode(Timings& timings) {
   auto& model = *engine->model;
   const auto seen = see_image(*engine, image, options.resize, timings);
   at::Tensor tokens;
@@ -80,21 +79,34 @@ void Session::Impl::look(const at::Tensor& boxes_cxcywh, Timings& timings) {
     tokens = model.image_tokens(seen.hidden).squeeze(0);
   }
   Stopwatch watch(timings.regions_ms);
-  auto fused = model.fuse_maps(seen.hidden);
-  const auto chosen = select_regions(seen.boxes_cxcywh, seen.scores, boxes_cxcywh,
+  maps = model.fuse_maps(seen.hidden);
+  proposed_boxes = seen.boxes_cxcywh;
+  proposed_scores = seen.scores;
+  image_tokens = tokens;
+}
+
+void Session::Impl::look(const at::Tensor& boxes_cxcywh, Timings& timings) {
+  if (!image_tokens.defined()) encode(timings);
+  if (regions.tokens.defined()) return;
+  Stopwatch watch(timings.regions_ms);
+  const auto chosen = select_regions(proposed_boxes, proposed_scores, boxes_cxcywh,
                                      select_config(*engine, options));
   auto kept = chosen.kept.to(at::kCPU);
   if (options.shuffle_seed) kept = shuffled(kept, *options.shuffle_seed);
+  const auto index = kept.to(engine->device);
   RegionSet set;
-  set.boxes_cxcywh = chosen.candidate_boxes.index_select(0, kept.to(engine->device));
-  set.scores = chosen.candidate_scores.index_select(0, kept.to(engine->device));
-  set.tokens = model.region_tokens(fused, set.boxes_cxcywh);
+  set.boxes_cxcywh = chosen.candidate_boxes.index_select(0, index);
+  set.scores = chosen.candidate_scores.index_select(0, index);
   for (int64_t i = 0; i < kept.numel(); ++i) {
-    set.given.push_back(kept.const_data_ptr<int64_t>()[i] >= seen.scores.size(0));
+    set.given.push_back(kept.const_data_ptr<int64_t>()[i] >= proposed_scores.size(0));
   }
+  set.tokens = engine->model->region_tokens(maps, set.boxes_cxcywh);
   regions = std::move(set);
-  maps = std::move(fused);
-  image_tokens = tokens;
+}
+
+void Session::Impl::clear() {
+  turns.clear();
+  regions = {};
 }
 
 std::vector<Region> Session::Impl::describe() const {
@@ -260,12 +272,10 @@ ChatResult Session::Impl::ask(const std::vector<TextPiece>& question,
   const auto limit = engine->tokenizer.special().region_count;
   require(boxes_cxcywh.size(0) <= limit, "chat: ", boxes_cxcywh.size(0),
           " boxes, the model has tokens for ", limit, " regions; give fewer boxes");
-  const auto tokens_before = image_tokens;
   const auto regions_before = regions;
   try {
     return answer(question, boxes_cxcywh, options);
   } catch (...) {
-    image_tokens = tokens_before;
     regions = regions_before;
     cache_.truncate(0);
     cached_ = {};

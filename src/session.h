@@ -11,10 +11,10 @@ namespace groma {
 
 /// The regions of a conversation, by number. Only ever grows.
 struct RegionSet {
-  at::Tensor boxes_cxcywh;   ///< [R, 4] in [0, 1]
-  at::Tensor scores;         ///< [R]
-  at::Tensor tokens;         ///< [R, H]
-  std::vector<bool> given;   ///< came from the user
+  at::Tensor boxes_cxcywh;  ///< [R, 4] in [0, 1]
+  at::Tensor scores;        ///< [R]
+  at::Tensor tokens;        ///< [R, H]
+  std::vector<bool> given;  ///< came from the user
 };
 
 /// A conversation: the picture's features, its regions, the turns and what the decoder remembers.
@@ -29,8 +29,12 @@ struct Session::Impl {
   ChatResult ask(const std::vector<TextPiece>& question, const at::Tensor& boxes_cxcywh,
                  const ChatOptions& options);
 
-  /// Chooses the regions if that has not happened, `boxes_cxcywh` being among the candidates.
+  /// Encodes the picture and chooses the regions, `boxes_cxcywh` being among the candidates; what
+  /// has happened is not done again.
   void look(const at::Tensor& boxes_cxcywh, Timings& timings);
+
+  /// Forgets turns and regions; the picture stays encoded.
+  void clear();
 
   /// The regions in pixels.
   std::vector<Region> describe() const;
@@ -38,13 +42,16 @@ struct Session::Impl {
   std::shared_ptr<const Groma::Impl> engine;
   Image image;
   RegionOptions options;
-  at::Tensor image_tokens;         ///< [image tokens, H]; undefined before the first look
-  std::vector<at::Tensor> maps;    ///< fused maps that region tokens are read from
-  RegionSet regions;
+  at::Tensor image_tokens;       ///< [image tokens, H]; undefined before the first look
+  std::vector<at::Tensor> maps;  ///< fused maps that region tokens are read from
+  at::Tensor proposed_boxes;     ///< [Q, 4] cxcywh in [0, 1]
+  at::Tensor proposed_scores;    ///< [Q]
+  RegionSet regions;             ///< undefined before they are chosen
   std::vector<Turn> turns;
-  std::vector<Region> described;   ///< what `Session::regions` hands out
+  std::vector<Region> described;  ///< what `Session::regions` hands out
 
  private:
+  void encode(Timings& timings);
   /// Region number of each box; appends those that no region covers.
   std::vector<int64_t> place_boxes(const at::Tensor& boxes_cxcywh, Timings& timings);
   ExpandedPrompt prompt_for(const std::vector<TextPiece>& question,

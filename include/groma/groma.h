@@ -122,6 +122,9 @@ class Session {
   /// All regions so far, by number; chooses them first if no question was asked yet.
   const std::vector<Region>& regions();
 
+  /// Forgets the questions, the answers and the regions; the picture is not encoded again.
+  void clear();
+
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
   ~Session();

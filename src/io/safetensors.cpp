@@ -69,7 +69,7 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::string& 
 
 void write_safetensors(AtomicFile& file, const TensorMap& tensors,
                        const std::map<std::string, std::string>& metadata,
-                       std::optional<at::ScalarType> dtype) {
+                       std::optional<at::ScalarType> dtype, const ValueOf& value_of) {
   std::vector<Item> items;
   for (const auto& [name, tensor] : tensors) {
     items.push_back({&name, &tensor, element_type_of(dtype.value_or(tensor.scalar_type()), name)});
@@ -84,7 +84,8 @@ void write_safetensors(AtomicFile& file, const TensorMap& tensors,
   file.write(length);
   file.write(text);
   for (const auto& item : items) {
-    const auto data = item.tensor->detach().to(at::kCPU, scalar_type_of(item.type)).contiguous();
+    const auto value = value_of ? value_of(*item.name, *item.tensor) : item.tensor->detach();
+    const auto data = value.to(at::kCPU, scalar_type_of(item.type)).contiguous();
     file.write({static_cast<const char*>(data.data_ptr()), item.bytes()});
   }
 }

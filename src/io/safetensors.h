@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,10 +31,14 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::string& 
 void write_safetensors(const std::string& path, const TensorMap& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
+/// Makes the contents of a tensor at the moment it is written.
+using ValueOf = std::function<at::Tensor(const std::string& name, const at::Tensor& tensor)>;
+
 /// The same into a file that the caller commits. With `dtype` each tensor is converted while it is
-/// written, one at a time.
+/// written, one at a time; with `value_of`, `tensors` give the shapes alone.
 void write_safetensors(AtomicFile& file, const TensorMap& tensors,
                        const std::map<std::string, std::string>& metadata,
-                       std::optional<at::ScalarType> dtype = std::nullopt);
+                       std::optional<at::ScalarType> dtype = std::nullopt,
+                       const ValueOf& value_of = nullptr);
 
 }  // namespace groma::io

@@ -304,18 +304,24 @@ void assign_weights(torch::nn::Module& module, TensorMap tensors, const DTypeOf&
 }
 
 void save_weights(const torch::nn::Module& module, const std::string& directory,
-                  at::ScalarType dtype, int64_t shard_bytes) {
+                  at::ScalarType dtype, int64_t shard_bytes, const ValueOf& value_of) {
   const fs::path folder(directory);
   make_folder(directory);
   const auto shards = split(module.named_parameters(), dtype, shard_bytes);
   const bool single = shards.size() == 1;
+  ValueOf value;
+  if (value_of) {
+    value = [&](const std::string& name, const at::Tensor& tensor) {
+      return value_of(registered_name(name), tensor);
+    };
+  }
   std::vector<AtomicFile> files;
   std::set<std::string> names;
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const auto name = single ? kFormats[0].single : shard_name(i + 1, shards.size());
     names.insert(name);
     files.emplace_back((folder / name).string());
-    write_safetensors(files.back(), shards[i], {{"format", "pt"}}, dtype);
+    write_safetensors(files.back(), shards[i], {{"format", "pt"}}, dtype, value);
     files.back().sync();
   }
   // All is on the disk under temporary names. While the names change there is no index (or, with a

@@ -30,8 +30,11 @@ void assign_weights(torch::nn::Module& module, TensorMap tensors, const DTypeOf&
                     at::Device device, const std::function<void(double)>& on_progress = nullptr);
 
 /// Writes the parameters of `module` as model.safetensors (with model.safetensors.index.json and
-/// shards of at most `shard_bytes` where larger), under the checkpoint's names.
+/// shards of at most `shard_bytes` where larger), under the checkpoint's names. With `value_of`
+/// (which gets the registered name) the parameters give their shapes alone.
+constexpr int64_t kShardBytes = int64_t{5} << 30;
 void save_weights(const torch::nn::Module& module, const std::string& directory,
-                  at::ScalarType dtype, int64_t shard_bytes = int64_t{5} << 30);
+                  at::ScalarType dtype, int64_t shard_bytes = kShardBytes,
+                  const ValueOf& value_of = nullptr);
 
 }  // namespace groma::io

@@ -14,8 +14,8 @@ namespace groma {
 void validate(const ChatOptions& options) {
   require(options.max_new_tokens >= 1, "chat: max_new_tokens is ", options.max_new_tokens,
           "; give at least 1");
-  require(std::isfinite(options.temperature) && options.temperature >= 0,
-          "chat: temperature is ", options.temperature, "; give 0 (greedy) or more");
+  require(std::isfinite(options.temperature) && options.temperature >= 0, "chat: temperature is ",
+          options.temperature, "; give 0 (greedy) or more");
   require(options.top_p > 0 && options.top_p <= 1, "chat: top_p is ", options.top_p,
           "; give a value in (0, 1]");
   require(options.top_k >= 0, "chat: top_k is ", options.top_k, "; give 0 (all) or more");

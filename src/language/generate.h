@@ -19,8 +19,8 @@ void validate(const ChatOptions& options);
 
 /// Which tokens may come next in an answer about `regions` regions.
 ///
-/// Constrained, an answer names only regions that exist, holds no token that belongs to prompts, and
-/// inside <roi> ... </roi> lists regions, each once, until it is closed.
+/// Constrained, an answer names only regions that exist, holds no token that belongs to prompts,
+/// and inside <roi> ... </roi> lists regions, each once, until it is closed.
 class AnswerGrammar {
  public:
   AnswerGrammar(const SpecialIds& special, const LanguageConfig& language, int64_t regions,
@@ -57,15 +57,15 @@ class Sampler {
 
 /// One answer on its way.
 struct AnswerTask {
-  KvCache* cache = nullptr;         ///< holds the whole prompt
-  at::Tensor logits;                ///< [V] after the prompt's last position
-  int64_t regions = 0;              ///< number of regions
+  KvCache* cache = nullptr;  ///< holds the whole prompt
+  at::Tensor logits;         ///< [V] after the prompt's last position
+  int64_t regions = 0;       ///< number of regions
   const ChatOptions* options = nullptr;
   std::function<bool(int64_t id)> on_token;  ///< false ends the answer; may be empty
 
-  std::vector<int64_t> ids;         ///< result; </s> included where the model ended
-  std::vector<float> logprobs;      ///< result, of each id
-  Finish finish = Finish::kStop;    ///< result
+  std::vector<int64_t> ids;       ///< result; </s> included where the model ended
+  std::vector<float> logprobs;    ///< result, of each id
+  Finish finish = Finish::kStop;  ///< result
 };
 
 /// Generates all answers, one token of each a step, until every one has ended.

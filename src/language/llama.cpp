@@ -94,8 +94,7 @@ torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Rotary& 
 }
 
 LlamaLayerImpl::LlamaLayerImpl(const LanguageConfig& config) {
-  input_layernorm =
-      register_module("input_layernorm", RmsNorm(config.hidden, config.norm_eps));
+  input_layernorm = register_module("input_layernorm", RmsNorm(config.hidden, config.norm_eps));
   self_attn = register_module("self_attn", LlamaAttention(config));
   post_attention_layernorm =
       register_module("post_attention_layernorm", RmsNorm(config.hidden, config.norm_eps));
@@ -115,8 +114,7 @@ torch::Tensor LlamaLayerImpl::forward(const torch::Tensor& x, const Rotary& rota
 }
 
 LlamaImpl::LlamaImpl(const LanguageConfig& config) : config(config) {
-  embed_tokens =
-      register_module("embed_tokens", nn::Embedding(config.vocabulary, config.hidden));
+  embed_tokens = register_module("embed_tokens", nn::Embedding(config.vocabulary, config.hidden));
   layers = register_module("layers", torch::nn::ModuleList());
   for (int64_t i = 0; i < config.layers; ++i) layers->push_back(LlamaLayer(config));
   norm = register_module("norm", RmsNorm(config.hidden, config.norm_eps));

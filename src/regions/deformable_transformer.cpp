@@ -29,9 +29,10 @@ torch::Tensor DeformableAttentionImpl::forward(const torch::Tensor& query,
   const auto batch = query.size(0), queries = query.size(1);
   const auto value = value_proj(memory).unflatten(-1, {heads, -1});  // [B, N, heads, C]
   auto offsets = sampling_offsets(query).view({batch, queries, heads, levels, points, 2});
-  const auto weights =
-      attention_weights(query).view({batch, queries, heads, -1}).softmax(-1).view(
-          {batch, queries, heads, levels, points});
+  const auto weights = attention_weights(query)
+                           .view({batch, queries, heads, -1})
+                           .softmax(-1)
+                           .view({batch, queries, heads, levels, points});
 
   const auto anchor = reference.unsqueeze(2).unsqueeze(4);  // [B, Q, 1, L, 1, 2 or 4]
   if (reference.size(-1) == 2) {
@@ -50,9 +51,9 @@ torch::Tensor DeformableAttentionImpl::forward(const torch::Tensor& query,
 
 DeformableEncoderLayerImpl::DeformableEncoderLayerImpl(const ProposerConfig& config) {
   const auto d = config.d_model;
-  self_attn = register_module("self_attn", DeformableAttention(d, config.encoder_heads,
-                                                               config.levels,
-                                                               config.encoder_points));
+  self_attn = register_module(
+      "self_attn",
+      DeformableAttention(d, config.encoder_heads, config.levels, config.encoder_points));
   self_attn_layer_norm = register_module("self_attn_layer_norm", nn::LayerNorm(d, kNormEps));
   fc1 = register_module("fc1", nn::Linear(d, config.encoder_ffn));
   fc2 = register_module("fc2", nn::Linear(config.encoder_ffn, d));
@@ -88,9 +89,9 @@ DeformableDecoderLayerImpl::DeformableDecoderLayerImpl(const ProposerConfig& con
   const auto d = config.d_model;
   self_attn = register_module("self_attn", QueryAttention(d, config.decoder_heads));
   self_attn_layer_norm = register_module("self_attn_layer_norm", nn::LayerNorm(d, kNormEps));
-  encoder_attn = register_module("encoder_attn", DeformableAttention(d, config.decoder_heads,
-                                                                     config.levels,
-                                                                     config.decoder_points));
+  encoder_attn = register_module(
+      "encoder_attn",
+      DeformableAttention(d, config.decoder_heads, config.levels, config.decoder_points));
   encoder_attn_layer_norm = register_module("encoder_attn_layer_norm", nn::LayerNorm(d, kNormEps));
   fc1 = register_module("fc1", nn::Linear(d, config.decoder_ffn));
   fc2 = register_module("fc2", nn::Linear(config.decoder_ffn, d));
@@ -112,10 +113,10 @@ torch::Tensor cell_centers(const LevelShapes& shapes) {
   for (const auto& [height, width] : shapes) {
     const auto y = (at::arange(height, at::kFloat) + 0.5) / height;
     const auto x = (at::arange(width, at::kFloat) + 0.5) / width;
-    levels.push_back(at::stack({x.unsqueeze(0).expand({height, width}),
-                                y.unsqueeze(1).expand({height, width})},
-                               -1)
-                         .view({-1, 2}));
+    levels.push_back(
+        at::stack({x.unsqueeze(0).expand({height, width}), y.unsqueeze(1).expand({height, width})},
+                  -1)
+            .view({-1, 2}));
   }
   const auto all = at::cat(levels).view({1, -1, 1, 2});
   return all.expand({-1, -1, static_cast<int64_t>(shapes.size()), -1});

@@ -50,8 +50,8 @@ InputProjectionImpl::InputProjectionImpl(int64_t in, int64_t d_model, int64_t st
 
 torch::Tensor InputProjectionImpl::forward(torch::Tensor x) {
   if (halve) return norm(halve(x));
-  if (grow) x = grow(x);                                        // [B, d/2, 2 grid, 2 grid]
-  if (grow_again) x = grow_again(at::gelu(grow_norm(x)));       // [B, d/4, 4 grid, 4 grid]
+  if (grow) x = grow(x);                                   // [B, d/2, 2 grid, 2 grid]
+  if (grow_again) x = grow_again(at::gelu(grow_norm(x)));  // [B, d/4, 4 grid, 4 grid]
   x = norm(project(x));
   return smooth ? smooth(x) : x;
 }
@@ -90,13 +90,11 @@ std::pair<torch::Tensor, torch::Tensor> grid_proposals(const LevelShapes& shapes
 
 ProposerImpl::ProposerImpl(const ProposerConfig& config) : config(config) {
   const auto d = config.d_model;
-  encoder_layers =
-      nn::group(*this, "encoder").register_module("layers", torch::nn::ModuleList());
+  encoder_layers = nn::group(*this, "encoder").register_module("layers", torch::nn::ModuleList());
   for (int64_t i = 0; i < config.encoder_layers; ++i) {
     encoder_layers->push_back(DeformableEncoderLayer(config));
   }
-  decoder_layers =
-      nn::group(*this, "decoder").register_module("layers", torch::nn::ModuleList());
+  decoder_layers = nn::group(*this, "decoder").register_module("layers", torch::nn::ModuleList());
   class_embed_coco = register_module("class_embed_coco", torch::nn::ModuleList());
   class_embed_sa1b = register_module("class_embed_sa1b", torch::nn::ModuleList());
   bbox_embed = register_module("bbox_embed", torch::nn::ModuleList());
@@ -167,10 +165,9 @@ void ProposerImpl::decode(const torch::Tensor& memory, Proposals& out) {
   const auto initial_logits = box_logits(out.initial);
   for (size_t l = 0; l < decoder_layers->size(); ++l) {
     x = decoder_layers[l]->as<DeformableDecoderLayer>()->forward(x, out.query_position, memory,
-                                                                  reference, out.shapes);
+                                                                 reference, out.shapes);
     out.decoder.push_back(x);
-    out.references.push_back(
-        (bbox_embed[l]->as<BoxHead>()->forward(x) + initial_logits).sigmoid());
+    out.references.push_back((bbox_embed[l]->as<BoxHead>()->forward(x) + initial_logits).sigmoid());
   }
 }
 

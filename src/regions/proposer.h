@@ -16,19 +16,19 @@ namespace groma {
 
 /// All that the proposer computes; training reads every layer, inference the last fields.
 struct Proposals {
-  LevelShapes shapes;                    ///< of the L feature levels, finest first
-  std::vector<torch::Tensor> encoder;    ///< output of each encoder layer, [B, N, d]
-  torch::Tensor encoder_scores;          ///< [B, N, 1] logits of the first stage
-  torch::Tensor encoder_boxes;           ///< [B, N, 4] cxcywh logits; +inf for cells at the border
-  torch::Tensor top_cells;               ///< [B, Q] int64, the cells that became queries
-  torch::Tensor initial;                 ///< [B, Q, 4] cxcywh in [0, 1], where all layers look
-  torch::Tensor box_embedding;           ///< [B, Q, 2d]
-  torch::Tensor query_position;          ///< [B, Q, d]
-  std::vector<torch::Tensor> decoder;    ///< output of each decoder layer, [B, Q, d]
-  std::vector<torch::Tensor> references; ///< of each layer, [B, Q, 4]: its own box from `initial`
-  torch::Tensor coco_logits;             ///< [B, Q, 1] of the last layer
-  torch::Tensor sa1b_logits;             ///< [B, Q, 1]
-  torch::Tensor boxes_cxcywh;            ///< [B, Q, 4] in [0, 1]
+  LevelShapes shapes;                     ///< of the L feature levels, finest first
+  std::vector<torch::Tensor> encoder;     ///< output of each encoder layer, [B, N, d]
+  torch::Tensor encoder_scores;           ///< [B, N, 1] logits of the first stage
+  torch::Tensor encoder_boxes;            ///< [B, N, 4] cxcywh logits; +inf for cells at the border
+  torch::Tensor top_cells;                ///< [B, Q] int64, the cells that became queries
+  torch::Tensor initial;                  ///< [B, Q, 4] cxcywh in [0, 1], where all layers look
+  torch::Tensor box_embedding;            ///< [B, Q, 2d]
+  torch::Tensor query_position;           ///< [B, Q, d]
+  std::vector<torch::Tensor> decoder;     ///< output of each decoder layer, [B, Q, d]
+  std::vector<torch::Tensor> references;  ///< of each layer, [B, Q, 4]: its own box from `initial`
+  torch::Tensor coco_logits;              ///< [B, Q, 1] of the last layer
+  torch::Tensor sa1b_logits;              ///< [B, Q, 1]
+  torch::Tensor boxes_cxcywh;             ///< [B, Q, 4] in [0, 1]
 };
 
 /// Patches to one feature map of the proposer, at a multiple of the patch grid.

@@ -75,10 +75,11 @@ std::vector<torch::Tensor> MapFusionImpl::forward(const std::vector<torch::Tenso
       const auto& coarser = levels[std::min(l + 1, kLevels - 1)];
       const auto& finer = levels[l == 0 ? 0 : l - 1];
       const auto height = own.size(2), width = own.size(3);
-      const auto mixed = at::cat(
-          {own.narrow(1, 0, stays), resize(coarser.narrow(1, stays + quarter, quarter), height, width),
-           resize(finer.narrow(1, stays, quarter), height, width)},
-          1);
+      const auto mixed =
+          at::cat({own.narrow(1, 0, stays),
+                   resize(coarser.narrow(1, stays + quarter, quarter), height, width),
+                   resize(finer.narrow(1, stays, quarter), height, width)},
+                  1);
       next.push_back(round->as<FuseConv>()->forward(mixed));
     }
     levels = std::move(next);
@@ -96,13 +97,12 @@ RegionPoolImpl::RegionPoolImpl(const RegionConfig& config, const VisionConfig& v
   }
   auto& position = nn::group(*this, "pos_embedd");
   position_in = position.register_module("0", nn::Linear(4, config.position_hidden));
-  position_in_norm =
-      position.register_module("2", nn::LayerNorm(config.position_hidden, kNormEps));
+  position_in_norm = position.register_module("2", nn::LayerNorm(config.position_hidden, kNormEps));
   position_out =
       position.register_module("3", nn::Linear(config.position_hidden, config.region_hidden));
   position_out_norm = position.register_module("5", nn::LayerNorm(config.region_hidden, kNormEps));
-  flatten_linear = register_module("flatten_linear",
-                                   nn::Linear(config.channels * cells, config.region_hidden));
+  flatten_linear =
+      register_module("flatten_linear", nn::Linear(config.channels * cells, config.region_hidden));
   updims = register_module("updims", nn::Linear(config.region_hidden, out));
 }
 
@@ -111,8 +111,8 @@ torch::Tensor RegionPoolImpl::rois(const torch::Tensor& boxes_cxcywh,
   // Quirk: the released weights were trained with centre and size handed to RoIAlign as if they
   // were two corners, so sizes may be negative. Test: golden region.rois.
   const bool released = config.geometry == RoiGeometry::kReleased;
-  const auto boxes = (released ? boxes_cxcywh : cxcywh_to_xyxy(boxes_cxcywh)) *
-                     static_cast<double>(image_size);
+  const auto boxes =
+      (released ? boxes_cxcywh : cxcywh_to_xyxy(boxes_cxcywh)) * static_cast<double>(image_size);
   return at::cat({batch_index.to(boxes.options()).unsqueeze(1), boxes}, 1);
 }
 

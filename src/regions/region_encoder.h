@@ -60,7 +60,7 @@ struct RegionPoolImpl : torch::nn::Module {
   RegionConfig config;
   int64_t image_size, patch;
   torch::nn::ModuleList pconvs{nullptr};
-  nn::Linear position_in{nullptr}, position_out{nullptr};        ///< pos_embedd.0 and .3
+  nn::Linear position_in{nullptr}, position_out{nullptr};               ///< pos_embedd.0 and .3
   nn::LayerNorm position_in_norm{nullptr}, position_out_norm{nullptr};  ///< .2 and .5
   nn::Linear flatten_linear{nullptr}, updims{nullptr};
 };

@@ -14,9 +14,9 @@ Dinov2EmbeddingsImpl::Dinov2EmbeddingsImpl(const VisionConfig& config) {
   mask_token = nn::shaped_parameter(*this, "mask_token", {1, config.hidden});
   position_embeddings =
       nn::shaped_parameter(*this, "position_embeddings", {1, rows, config.hidden});
-  projection = nn::group(*this, "patch_embeddings")
-                   .register_module("projection", nn::Conv2d(3, config.hidden, config.patch,
-                                                             config.patch));
+  projection =
+      nn::group(*this, "patch_embeddings")
+          .register_module("projection", nn::Conv2d(3, config.hidden, config.patch, config.patch));
 }
 
 torch::Tensor Dinov2EmbeddingsImpl::positions(int64_t grid) const {

@@ -34,7 +34,8 @@ struct Dinov2LayerImpl : torch::nn::Module {
 
   int64_t heads;
   nn::LayerNorm norm1{nullptr}, norm2{nullptr};
-  nn::Linear query{nullptr}, key{nullptr}, value{nullptr}, dense{nullptr}, fc1{nullptr}, fc2{nullptr};
+  nn::Linear query{nullptr}, key{nullptr}, value{nullptr}, dense{nullptr}, fc1{nullptr},
+      fc2{nullptr};
   torch::Tensor lambda1, lambda2;  ///< layer_scale1.lambda1, layer_scale2.lambda1
 };
 TORCH_MODULE(Dinov2Layer);
@@ -55,7 +56,8 @@ struct Dinov2Impl : torch::nn::Module {
 };
 TORCH_MODULE(Dinov2);
 
-/// Drops [CLS] and lays the patches out as a map: [B, 1 + N, D] -> [B, D, grid, grid], channels last.
+/// Drops [CLS] and lays the patches out as a map: [B, 1 + N, D] -> [B, D, grid, grid], channels
+/// last.
 torch::Tensor patches_as_map(const torch::Tensor& hidden);
 
 }  // namespace groma

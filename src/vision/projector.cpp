@@ -6,7 +6,8 @@ namespace groma {
 
 torch::Tensor merge_patches(const torch::Tensor& map, int64_t merge) {
   const auto side = map.size(2) / merge;
-  // [B, D, row, row offset, column, column offset] -> [B, row, column, column offset, row offset, D]
+  // [B, D, row, row offset, column, column offset] -> [B, row, column, column offset, row offset,
+  // D]
   return map.unflatten(3, {side, merge})
       .unflatten(2, {side, merge})
       .permute({0, 2, 4, 5, 3, 1})

@@ -10,7 +10,8 @@ namespace groma {
 /// Joins merge x merge neighbouring patches into one vector.
 ///
 /// map      [B, D, grid, grid]
-/// returns  [B, (grid / merge)^2, merge^2 * D]; column offset is the outer order, row offset the inner
+/// returns  [B, (grid / merge)^2, merge^2 * D]; column offset is the outer order, row offset the
+/// inner
 torch::Tensor merge_patches(const torch::Tensor& map, int64_t merge);
 
 /// Two-layer perceptron from merged patches to the language model's width (`img_txt_bridge`).

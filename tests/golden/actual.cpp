@@ -77,8 +77,7 @@ CaseTensors compute_case(const Groma::Impl& engine, const Image& image,
   add_proposer(out, model, proposals, hidden);
 
   const auto scores = fuse_scores(proposals.coco_logits, proposals.sa1b_logits).squeeze(0);
-  const auto chosen =
-      select_regions(proposals.boxes_cxcywh.squeeze(0), scores, user_boxes, select);
+  const auto chosen = select_regions(proposals.boxes_cxcywh.squeeze(0), scores, user_boxes, select);
   out["select.candidate_scores"] = chosen.candidate_scores;
   out["select.candidate_boxes"] = chosen.candidate_boxes;
   out["select.kept_indices"] = chosen.kept;
@@ -148,8 +147,8 @@ void add_attention_module(io::TensorMap& out, const io::TensorMap& in) {
   }
   for (const std::string kind : {"ref2", "ref4"}) {
     if (!in.contains("msda_module." + kind + ".reference_points")) continue;
-    out["msda_module." + kind + ".output"] = module(query, at_in("encoder_hidden_states"),
-                                                     at_in(kind + ".reference_points"), shapes);
+    out["msda_module." + kind + ".output"] =
+        module(query, at_in("encoder_hidden_states"), at_in(kind + ".reference_points"), shapes);
   }
 }
 
@@ -183,9 +182,9 @@ io::TensorMap compute_ops(const io::TensorMap& in, const nlohmann::json& paramet
   for (const auto& [name, tensor] : in) {
     if (name.starts_with("msda.") && name.ends_with(".value")) {
       const auto key = before(name, ".value");
-      out[key + ".output"] =
-          ops::ms_deform_attn(tensor, shapes_of(in.at(key + ".spatial_shapes")),
-                              in.at(key + ".sampling_locations"), in.at(key + ".attention_weights"));
+      out[key + ".output"] = ops::ms_deform_attn(tensor, shapes_of(in.at(key + ".spatial_shapes")),
+                                                 in.at(key + ".sampling_locations"),
+                                                 in.at(key + ".attention_weights"));
     } else if (name.starts_with("nms.") && name.ends_with(".boxes_xyxy")) {
       const auto key = before(name, ".boxes_xyxy");
       const auto& p = parameters.at(key.substr(4));

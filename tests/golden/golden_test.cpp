@@ -288,7 +288,8 @@ int main(int argc, char** argv) {
   const auto folder = groma::testing::golden_folder();
   constexpr int kSkipped = 77;
   if (!std::filesystem::is_directory(folder)) {
-    std::cout << "no golden data at " << folder << (std::getenv("GROMA_GOLDEN") ? "\n" : "; skipped\n");
+    std::cout << "no golden data at " << folder
+              << (std::getenv("GROMA_GOLDEN") ? "\n" : "; skipped\n");
     return std::getenv("GROMA_GOLDEN") ? 1 : kSkipped;
   }
   if (groma::testing::register_tests(folder) == 0) {
