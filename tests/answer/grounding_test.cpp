@@ -119,6 +119,30 @@ TEST_F(Grounding, SpansAreBytes) {
   EXPECT_EQ(answer.phrases[0].end, 20u);
 }
 
+// The captioning evaluation of the original removes tags and collapses white space too.
+TEST_F(Grounding, TextMatchesRecordedCaptions) {
+  const auto golden = testing::golden_folder();
+  int turns = 0;
+  for (const auto* name : {"single_level", "refer_two_boxes", "multi_turn"}) {
+    if (!std::filesystem::exists(golden / name / "case.json")) continue;
+    const auto recorded = nlohmann::json::parse(testing::read_bytes(golden / name / "case.json"));
+    const auto tokenizer = Tokenizer::load((golden / name / "checkpoint").string());
+    const std::vector<Region> regions(recorded["kept_scores"].size());
+    for (const auto& turn : recorded["turns"]) {
+      const auto ids = turn["generated_ids"].get<std::vector<int64_t>>();
+      const auto answer = parse_answer(tokenizer, ids, std::vector<float>(ids.size()), regions);
+      EXPECT_EQ(answer.text, turn["caption_cleaned"]);
+      std::vector<int> named;
+      for (const auto& phrase : answer.phrases) {
+        for (const auto& region : phrase.regions) named.push_back(region.region);
+      }
+      EXPECT_EQ(named, turn["named_regions_valid"].get<std::vector<int>>());
+      ++turns;
+    }
+  }
+  if (turns == 0) GTEST_SKIP() << "no recorded cases in " << golden;
+}
+
 bool on_boundary(const std::string& text, std::size_t at) {
   return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80;
 }
