@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <opencv2/core.hpp>
+#include <opencv2/imgproc.hpp>
 
 namespace groma::train {
 namespace {
@@ -27,10 +28,14 @@ cv::Rect solid_rect(const cv::Mat& coverage) {
 
 Sprite trimmed(const Sprite& sprite) {
   const cv::Rect solid = solid_rect(sprite.coverage);
-  // One row and column more on each side keeps the fringe that is less than half covered.
   const cv::Rect kept = cv::Rect(solid.x - 1, solid.y - 1, solid.width + 2, solid.height + 2) &
                         cv::Rect({0, 0}, sprite.coverage.size());
-  return {sprite.color(kept), sprite.coverage(kept)};
+  const cv::Mat coverage = sprite.coverage(kept);
+  cv::Mat reach;
+  cv::dilate(coverage >= kHalfCovered, reach, cv::Mat::ones(3, 3, CV_8U));
+  cv::Mat fringed;
+  cv::bitwise_and(coverage, reach, fringed);
+  return {sprite.color(kept), fringed};
 }
 
 Canvas::Canvas(cv::Mat background)

@@ -36,7 +36,7 @@ std::optional<Exchange> neighbor_turn(const Scene& scene, int object) {
   const std::string words = phrase(scene, words_of(scene.objects[*neighbor]));
   Exchange turn;
   turn.question = plain("What is closest to it?");
-  turn.answer = Speech().mention(capital(with_article(words)), {*neighbor}).say(".");
+  turn.answer = Speech().say("It is ").mention(with_article(words), {*neighbor}).say(".");
   turn.grounded = true;
   return turn;
 }

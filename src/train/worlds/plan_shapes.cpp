@@ -55,7 +55,7 @@ Plan plan_shapes(const WorldOptions& options, const cv::Mat& background, Random&
   // The inside of outlined shapes: the backdrop's colour, lighter or darker.
   const float light = random.chance(0.5) ? 255.0f : 20.0f;
   const Color inside =
-      backdrop + (Color::all(light) - backdrop) * static_cast<float>(random.uniform(0.05, 0.6));
+      backdrop + (Color::all(light) - backdrop) * static_cast<float>(random.uniform(0.15, 0.6));
 
   Plan plan;
   plan.count = count;

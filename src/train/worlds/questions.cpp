@@ -113,7 +113,7 @@ std::optional<Question> ask_property(const Scene& scene, bool yes, Random& rando
   if (fitting(scene, known).size() == 1 && random.chance(0.5)) {
     const std::string name = "the " + phrase(scene, known);
     turn.question = Speech().say("Is ").mention(name).say(" " + word + "?");
-    turn.steps = Speech().mention(capital(name), {object}).say(yes ? ": yes." : ": no.");
+    turn.steps = Speech().mention(name, {object}).say(yes ? ": yes." : ": no.");
   } else {
     turn.question = Speech().say("Is ").regions({object}).say(" " + word + "?");
   }
@@ -143,7 +143,7 @@ std::optional<Question> ask_side(const Scene& scene, bool yes, Random& random) {
   turn.question = Speech().say("Is ").mention(name).say(kWords[side]).mention(other).say("?");
   turn.answer = yes_or_no(yes);
   turn.steps = Speech()
-                   .mention(capital(name), {first})
+                   .mention(name, {first})
                    .say(" and ")
                    .mention(other, {second})
                    .say(yes ? ": yes." : ": no.");

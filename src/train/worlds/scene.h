@@ -31,8 +31,9 @@ inline constexpr float kPartlyHidden = 0.95f;
 
 /// One object as it was drawn.
 ///
-/// `size` is its word by the longest side of full_box, for a picture of 224 pixels: small 17..24,
-/// medium 34..52, large 68..104, between them nothing.
+/// `size` is its word by the longest side, which is for a picture of 224 pixels: small 18..24,
+/// medium 34..52, large 68..104, between them nothing; full_box is up to three pixels shorter where
+/// the object ends in a tip thinner than a pixel.
 struct SceneObject {
   std::string kind;     ///< class word: "star", "dog"
   std::string color;    ///< "red"; empty where the kind has no single nameable colour

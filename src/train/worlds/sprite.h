@@ -14,7 +14,8 @@ struct Sprite {
 /// Where a pixel counts as the object's: at least half of it is covered.
 inline constexpr int kHalfCovered = 128;
 
-/// The sprite without the rows and columns at its border that are quite transparent.
+/// The sprite without what is more than a pixel away from any that counts as the object's: faint
+/// strands, and rows and columns at the border.
 Sprite trimmed(const Sprite& sprite);
 
 /// Around the pixels of `coverage` that count as the object's; empty when there are none.

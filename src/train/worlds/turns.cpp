@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 
 #include "train/worlds/things.h"
 #include "train/worlds/utterance.h"
@@ -114,11 +113,6 @@ Words changed_words(const Scene& scene, Random& random) {
 
 }  // namespace
 
-std::string capital(std::string text) {
-  text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
-  return text;
-}
-
 Utterance yes_or_no(bool yes) { return Speech().say(yes ? "Yes." : "No."); }
 
 std::optional<Words> shared_words(const Scene& scene, int least, int most, Random& random) {
@@ -193,7 +187,7 @@ Exchange count_turn(const Scene& scene, const Words& words, Random& random) {
   turn.question = fill(random.pick(kCountPatterns), many);
   turn.answer = Speech().say(found.size() == 1 ? "There is " : "There are ").say(number + ".");
   if (!found.empty()) {
-    turn.steps = Speech().mention(capital(many), found).say(": " + number + ".");
+    turn.steps = Speech().mention(many, found).say(": " + number + ".");
   }
   return turn;
 }

@@ -49,7 +49,4 @@ std::optional<Question> ask_dialogue(const Scene& scene, Random& random);
 /// An answer of one word.
 Utterance yes_or_no(bool yes);
 
-/// With its first letter in upper case.
-std::string capital(std::string text);
-
 }  // namespace groma::train

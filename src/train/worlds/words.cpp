@@ -8,7 +8,7 @@ std::string plural(const std::string& words) {
        {"sheep", "sheep"},
        {"mouse", "mice"},
        {"leaf", "leaves"},
-       {"scissors", "scissors"}}};
+       {"snowman", "snowmen"}}};
   for (const auto& [one, many] : kIrregular) {
     if (words.ends_with(one)) return words.substr(0, words.size() - one.size()).append(many);
   }
