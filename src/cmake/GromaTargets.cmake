@@ -17,6 +17,13 @@ function(groma_target name)
   target_link_options(${name} PRIVATE -Wl,-z,relro,-z,now)
 endfunction()
 
+# Shares the precompiled LibTorch headers of groma_model; for programs that include much of LibTorch.
+function(groma_share_headers name)
+  # gcc takes them only where code is position-independent in the same way, and programs are not.
+  target_compile_options(${name} PRIVATE -fPIC)
+  target_precompile_headers(${name} REUSE_FROM groma_model)
+endfunction()
+
 # groma_test(ops_test LIBRARIES groma_ops [MORE...] SOURCES a_test.cpp b_test.cpp): one program, its
 # tests found by CTest; a skipped test is reported as skipped. Those of groma_base alone, which need
 # no LibTorch, get the label "base" and are built by the target base_tests.
@@ -34,6 +41,8 @@ function(groma_test name)
   if(TEST_LIBRARIES STREQUAL groma_base)
     set(label base)
     add_dependencies(base_tests ${name})
+  elseif("groma_libtorch" IN_LIST TEST_LIBRARIES OR "groma_ops" IN_LIST TEST_LIBRARIES)
+    groma_share_headers(${name})
   endif()
   # Discovered when CTest runs: a CUDA build must also link where its programs cannot start.
   # Waiting threads sleep, as tests run side by side.
