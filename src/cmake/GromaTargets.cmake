@@ -17,16 +17,17 @@ function(groma_target name)
   target_link_options(${name} PRIVATE -Wl,-z,relro,-z,now)
 endfunction()
 
-# Shares the precompiled LibTorch headers of groma_model; for programs that include much of LibTorch.
+# Lets a program take the precompiled LibTorch headers of groma_model.
 function(groma_share_headers name)
-  # gcc takes them only where code is position-independent in the same way, and programs are not.
+  # gcc takes them only where code is position independent in the same way.
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(${name} PRIVATE -fPIC)
   target_precompile_headers(${name} REUSE_FROM groma_model)
 endfunction()
 
 # groma_test(ops_test LIBRARIES groma_ops [MORE...] SOURCES a_test.cpp b_test.cpp): one program, its
-# tests found by CTest; a skipped test is reported as skipped. Those of groma_base alone, which need
-# no LibTorch, get the label "base" and are built by the target base_tests.
+# tests found by CTest; a skipped test is reported as skipped. Those of the libraries without LibTorch
+# get the label "base" and are built by the target base_tests.
 add_custom_target(base_tests)
 
 function(groma_test name)
@@ -37,22 +38,15 @@ function(groma_test name)
   target_link_libraries(${name} PRIVATE ${TEST_LIBRARIES} GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE
     GROMA_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GROMA_BINARY_DIR="${PROJECT_BINARY_DIR}")
-  set(label torch)
-  if(TEST_LIBRARIES STREQUAL groma_base)
+  set(label engine)
+  if("groma_libtorch" IN_LIST TEST_LIBRARIES OR "groma_ops" IN_LIST TEST_LIBRARIES)
+    groma_share_headers(${name})
+  elseif("groma_base" IN_LIST TEST_LIBRARIES OR "groma_synth" IN_LIST TEST_LIBRARIES)
     set(label base)
     add_dependencies(base_tests ${name})
-  elseif("groma_libtorch" IN_LIST TEST_LIBRARIES OR "groma_ops" IN_LIST TEST_LIBRARIES)
-    groma_share_headers(${name})
   endif()
   # Discovered when CTest runs: a CUDA build must also link where its programs cannot start.
   # Waiting threads sleep, as tests run side by side.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
     PROPERTIES LABELS ${label} TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive")
-endfunction()
-
-# Lets a program take the precompiled LibTorch headers of the library, which is position independent.
-function(groma_share_headers name)
-  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-  target_compile_options(${name} PRIVATE -fPIC)
-  target_precompile_headers(${name} REUSE_FROM groma_model)
 endfunction()
