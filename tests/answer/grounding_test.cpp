@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "../language/tokenizers.h"
 #include "groma/error.h"
 #include "language/stream_decoder.h"
+#include "language/tokenizers.h"
 #include "language/unicode.h"
 
 namespace groma {
