@@ -42,6 +42,8 @@ void add_train_command(CLI::App& app) {
   command->add_option("--model", options->model,
                       "Checkpoint to start from; without weights in it, from scratch")
       ->required();
+  command->add_option("--from", options->from,
+                      "state.safetensors of earlier runs; what they trained is taken over");
   command->add_option("--out", options->out, "Run folder: checkpoints, logs, the model")->required();
   command->add_flag("--resume", options->resume, "Go on from the last checkpoint in --out");
   command->add_option("--threads", options->threads, "Worker threads; 0: all cores");

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+/// Training Groma without Python: the three stages of the paper on synthetic worlds or own data.
+
+namespace groma::train {
+
+/// What to train, from what, and where the results go.
+struct TrainOptions {
+  std::string recipe;      ///< a file of models/stages: what the stage does
+  std::string model;       ///< checkpoint to start from; one without weights starts from scratch
+  std::vector<std::string> from;  ///< states of earlier runs whose moved parameters are taken over
+  std::string out;         ///< run folder: checkpoints, logs, the trained model
+  bool resume = false;     ///< go on from the last checkpoint in `out`
+  int threads = 0;         ///< worker threads, each with a share of the batch; 0: all cores
+  std::uint64_t seed = 0;  ///< of data order and random choices
+  std::int64_t steps = 0;  ///< overrides the recipe's number of steps; 0: as the recipe says
+};
+
+/// How far a run is. Losses are means over the steps since the last report.
+struct TrainProgress {
+  std::int64_t step = 0, steps = 0;
+  double seconds = 0;       ///< since the run was started or resumed
+  double seconds_left = 0;  ///< estimated
+  double rate = 0;          ///< learning rate
+  double loss = 0;
+  std::map<std::string, double> metrics;     ///< parts of the loss
+  std::map<std::string, double> validation;  ///< filled where the model has just been validated
+};
+
+/// How a run ended.
+struct TrainResult {
+  std::int64_t steps = 0;  ///< taken in all, earlier runs included
+  double loss = 0;         ///< last reported
+  std::map<std::string, double> validation;
+  bool stopped = false;    ///< `on_progress` asked for it
+};
+
+/// Runs one stage; `out` then holds the trained model as a checkpoint directory, `out`/model.
+///
+/// `out`/state.safetensors is written every few minutes, whole or not at all; a killed run goes on
+/// from it with `resume` and ends with the same bits as an unbroken one on as many threads.
+///
+/// on_progress  called after every report; returning false ends the run with a checkpoint
+/// throws       Error when a recipe or data are wrong, or when training diverges (the last good
+///              checkpoint stays)
+TrainResult train(const TrainOptions& options,
+                  const std::function<bool(const TrainProgress&)>& on_progress = nullptr);
+
+}  // namespace groma::train

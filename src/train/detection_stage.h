@@ -1,0 +1,20 @@
+#pragma once
+
+#include "train/stage.h"
+#include "train/worlds/scene.h"
+
+namespace groma::train {
+
+/// Stage 1: boxes, and the words of true boxes read from region tokens, on scenes of the worlds.
+Stage detection_stage(const Recipe& recipe, const ModelConfig& config, uint64_t seed);
+
+/// Recall and precision of proposals, added to `metrics` as sums.
+///
+/// boxes_cxcywh [Q, 4], scores [Q], truth [G, 4]
+void add_proposal_metrics(Metrics& metrics, const at::Tensor& boxes_cxcywh,
+                          const at::Tensor& scores, const at::Tensor& truth,
+                          const SelectConfig& select);
+
+World world_named(const std::string& name);
+
+}  // namespace groma::train

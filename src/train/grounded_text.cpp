@@ -1,0 +1,168 @@
+#include "train/grounded_text.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "language/prompt.h"
+#include "train/worlds/words.h"
+
+namespace groma::train {
+namespace {
+
+/// Whether `word` stands in `text` as whole words.
+bool says(const std::string& text, const std::string& word) {
+  if (word.empty()) return false;
+  for (auto at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
+    const auto end = at + word.size();
+    const bool begins = at == 0 || !std::isalpha(static_cast<unsigned char>(text[at - 1]));
+    const bool ends = end == text.size() || !std::isalpha(static_cast<unsigned char>(text[end]));
+    if (begins && ends) return true;
+  }
+  return false;
+}
+
+std::string lower(std::string text) {
+  for (auto& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+/// The words of an object that a text uses, singular or plural.
+std::vector<std::string> used_words(const SceneObject& object, const std::string& text) {
+  std::vector<std::string> result;
+  for (const auto* word : {&object.size, &object.color, &object.texture}) {
+    if (says(text, *word)) result.push_back(*word);
+  }
+  if (says(text, object.kind) || says(text, plural(object.kind))) result.push_back(object.kind);
+  return result;
+}
+
+bool complete(const Utterance& utterance, const std::vector<int64_t>& region_of) {
+  for (const auto& mention : utterance.mentions) {
+    for (const int object : mention.objects) {
+      if (region_of[object] < 0) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+QuestionWriter::QuestionWriter(const Tokenizer& tokenizer, World)
+    : tokenizer_(tokenizer), first_turn_(tokenizer.encode(conversation({}))) {}
+
+std::vector<int64_t> QuestionWriter::prefix(int64_t image_tokens, int64_t regions,
+                                            std::vector<int64_t>& feature_of) const {
+  auto expanded = expand_prompt(first_turn_, tokenizer_.special(), image_tokens, regions, {});
+  feature_of = std::move(expanded.feature_of);
+  return std::move(expanded.ids);
+}
+
+std::vector<int64_t> QuestionWriter::word_ids(const std::string& word) const {
+  auto ids = tokenizer_.encode({{word, false}});
+  ids.erase(ids.begin());  // <s>
+  return ids;
+}
+
+std::vector<int64_t> QuestionWriter::words_of(const SceneObject& object) const {
+  std::vector<int64_t> result;
+  for (const auto* word : {&object.size, &object.color, &object.texture, &object.kind}) {
+    if (word->empty()) continue;
+    const auto ids = word_ids(*word);
+    result.insert(result.end(), ids.begin(), ids.end());
+  }
+  return result;
+}
+
+void QuestionWriter::add_turn(const Scene& scene, const Exchange& turn,
+                              const std::vector<int64_t>& region_of, const std::string& words,
+                              QuestionRows& rows) const {
+  std::vector<int> rank;
+  for (const auto region : region_of) {
+    rank.push_back(region < 0 ? INT_MAX : static_cast<int>(region));
+  }
+  std::vector<int64_t> referred;
+  const auto asked = tagged(turn.question, Speaker::kUser, [&](int object) -> std::string {
+    referred.push_back(region_of[object]);
+    return "<roi><refer_box></roi><refer_feat>";
+  });
+  const auto answer = in_order(turn.steps.text.empty() ? turn.answer : turn.steps, rank);
+  const auto said = tagged(answer, Speaker::kAssistant, [&](int object) {
+    return "<r" + std::to_string(region_of[object]) + ">";
+  });
+  // Encoded as the engine does: everything before the answer, then with the answer behind it.
+  Turn open, closed;
+  open.question = {{(turn.grounded ? "[grounding]" : "") + asked, true}};
+  closed.question = open.question;
+  closed.answer = {{said, true}};
+  const auto before = tokenizer_.encode(conversation({open}));
+  const auto after = tokenizer_.encode(conversation({closed}));
+  TORCH_CHECK(std::equal(before.begin(), before.end(), after.begin()),
+              "the answer changes the tokens of its question: ", asked, " / ", said);
+
+  const auto& special = tokenizer_.special();
+  std::vector<int> objects;  // in the order in which the answer names them
+  std::vector<const Mention*> mention_of;
+  for (const auto& mention : answer.mentions) {
+    for (const int object : mention.objects) {
+      objects.push_back(object);
+      mention_of.push_back(&mention);
+    }
+  }
+  const auto text = lower(turn.question.text + " " + words);
+  const auto used_ids = [&](size_t index) {
+    std::vector<int64_t> ids;
+    const auto& mention = *mention_of[index];
+    const auto own = lower(answer.text.substr(mention.begin, mention.end - mention.begin));
+    for (const auto& word : used_words(scene.objects[objects[index]], own.empty() ? text : own)) {
+      const auto more = word_ids(word);
+      ids.insert(ids.end(), more.begin(), more.end());
+    }
+    return ids;
+  };
+  size_t named = 0, box = 0, feature = 0;
+  for (size_t i = first_turn_.size(); i < after.size(); ++i) {
+    const bool answers = i >= before.size();
+    auto id = after[i];
+    int64_t feature_row = -1;
+    if (id == special.refer_box) id = special.region_first + referred[box++];
+    if (id == special.refer_feat) feature_row = referred[feature++];
+    const bool region = id >= special.region_first;
+    const auto row = static_cast<int64_t>(rows.ids.size());
+    if (answers) rows.targets.back() = id;
+    if (answers && region && named < objects.size()) {
+      rows.pointers.push_back({row - 1, region_of[objects[named]], false, used_ids(named)});
+      rows.named.push_back({row, region_of[objects[named]]});
+      ++named;
+    }
+    // A phrase of the assistant is about the region that follows it.
+    if (answers && id == special.phrase_begin && named < objects.size()) {
+      rows.pointers.push_back({row, region_of[objects[named]], false, {}});
+    }
+    rows.ids.push_back(id);
+    rows.feature_of.push_back(feature_row);
+    rows.targets.push_back(-1);
+  }
+}
+
+bool QuestionWriter::write(const Scene& scene, const Question& question,
+                           const std::vector<int64_t>& region_of, QuestionRows& rows) const {
+  for (const auto& turn : question.turns) {
+    const auto& answer = turn.steps.text.empty() ? turn.answer : turn.steps;
+    if (!complete(turn.question, region_of) || !complete(answer, region_of)) return false;
+  }
+  rows = {};
+  rows.kind = question.kind;
+  for (const auto& turn : question.turns) {
+    add_turn(scene, turn, region_of, question.expression, rows);
+  }
+  for (auto pointer = rows.pointers.rbegin(); pointer != rows.pointers.rend(); ++pointer) {
+    if (rows.targets[pointer->position] < tokenizer_.special().region_first) continue;
+    pointer->last = true;
+    break;
+  }
+  return true;
+}
+
+}  // namespace groma::train

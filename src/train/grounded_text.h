@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "language/tokenizer.h"
+#include "train/worlds/questions.h"
+
+namespace groma::train {
+
+/// A position that names a region next: where its answer must look.
+struct Pointer {
+  int64_t position = 0;  ///< row of the question that predicts <rK> or a phrase about it
+  int64_t region = 0;    ///< K
+  bool last = false;     ///< the last region of the last answer: what a referring question is about
+  std::vector<int64_t> words;  ///< ids of the words that the text uses for the region's object
+};
+
+/// One question with its answers as the rows that follow the shared prefix.
+struct QuestionRows {
+  std::vector<int64_t> ids;
+  std::vector<int64_t> feature_of;  ///< per row: region whose feature stands there, else -1
+  std::vector<int64_t> targets;     ///< per row: id to predict, -1 where nothing is learnt
+  std::vector<Pointer> pointers;
+  std::vector<std::pair<int64_t, int64_t>> named;  ///< rows of the answer that hold <rK>, and K
+  std::string kind;                 ///< Question::kind, for metrics
+};
+
+/// Makes rows of questions in the published conversation.
+class QuestionWriter {
+ public:
+  QuestionWriter(const Tokenizer& tokenizer, World world);
+
+  /// The first turn, up to its </s>: image and regions expanded.
+  ///
+  /// feature_of receives per row -2 - i for image token i, the region, or -1
+  std::vector<int64_t> prefix(int64_t image_tokens, int64_t regions,
+                              std::vector<int64_t>& feature_of) const;
+
+  /// region_of  region of each object of the scene, -1 where none covers it
+  /// returns    false when a region that the question needs is missing
+  bool write(const Scene& scene, const Question& question, const std::vector<int64_t>& region_of,
+             QuestionRows& rows) const;
+
+  /// Ids of the words that describe an object.
+  std::vector<int64_t> words_of(const SceneObject& object) const;
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+
+ private:
+  void add_turn(const Scene& scene, const Exchange& turn, const std::vector<int64_t>& region_of,
+                const std::string& words, QuestionRows& rows) const;
+  std::vector<int64_t> word_ids(const std::string& word) const;
+
+  const Tokenizer& tokenizer_;
+  std::vector<int64_t> first_turn_;
+};
+
+}  // namespace groma::train

@@ -1,0 +1,150 @@
+#include "train/language_losses.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+
+namespace groma::train {
+namespace {
+
+/// Where the auxiliary targets act, for any depth: pointing after two thirds of the layers, looking
+/// up what was named early, the bag of words half way.
+struct Places {
+  explicit Places(int64_t layers)
+      : pointing(std::max<int64_t>(1, layers * 2 / 3 - 1)), lookup(layers / 4), bag(layers / 2) {}
+  int64_t pointing, lookup, bag;
+};
+
+at::Tensor chosen(const at::Tensor& rows, const std::vector<int64_t>& which) {
+  return rows.index_select(0, at::tensor(which, at::kLong));
+}
+
+/// Sum over `rows` of the negative log attention that each pays to its column.
+///
+/// rows and columns count within one scene's sequence.
+at::Tensor looking(GromaModelImpl& model, const PackedQuestions& pack, const PackedOutput& output,
+                   int64_t first, int64_t layer, int64_t head, const std::vector<int64_t>& rows,
+                   const std::vector<int64_t>& columns) {
+  auto& block = *model.llm->layers[layer]->as<LlamaLayer>();
+  const auto width = model.config.language.hidden / block.self_attn->heads;
+  const auto group = block.self_attn->heads / block.self_attn->kv_heads;
+  const auto x = block.input_layernorm(output.hidden[layer].narrow(0, first, pack.rows()));
+  const Rotary rotary(output.positions.narrow(0, first, pack.rows()), width,
+                      model.config.language.rope_theta, x.scalar_type());
+  const auto part = [&](nn::Linear& projection, int64_t h) {
+    const auto y = at::linear(x, projection->weight.narrow(0, h * width, width));
+    return rotary.turn(y.unsqueeze(0))[0].to(at::kFloat);  // [rows, width]
+  };
+  const auto query = chosen(part(block.self_attn->q_proj, head), rows);
+  const auto key = part(block.self_attn->k_proj, head / group);
+  const auto scores = query.matmul(key.t()) / std::sqrt(static_cast<double>(width));
+  const auto hidden = chosen(pack.mask, rows).logical_not();
+  const auto log_share =
+      scores.masked_fill(hidden, -std::numeric_limits<float>::infinity()).log_softmax(1);
+  return -log_share.gather(1, at::tensor(columns, at::kLong).unsqueeze(1)).sum();
+}
+
+}  // namespace
+
+AnswerLoss answer_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
+                       const PackedOutput& output) {
+  std::vector<int64_t> rows, targets;
+  for (size_t b = 0; b < packs.size(); ++b) {
+    for (int64_t i = 0; i < packs[b].rows(); ++i) {
+      if (packs[b].targets[i] < 0) continue;
+      rows.push_back(output.first_row[b] + i);
+      targets.push_back(packs[b].targets[i]);
+    }
+  }
+  AnswerLoss result;
+  const auto logits = model.logits(chosen(output.last, rows));
+  const auto target = at::tensor(targets, at::kLong);
+  result.loss = at::cross_entropy_loss(logits, target);
+  const auto hit = logits.argmax(1).eq(target);
+  auto right = at::ones({output.last.size(0)}, at::kBool);
+  right.index_put_({at::tensor(rows, at::kLong)}, hit);
+  for (size_t b = 0; b < packs.size(); ++b) {
+    result.right.push_back(right.narrow(0, output.first_row[b], packs[b].rows()));
+  }
+  return result;
+}
+
+at::Tensor copy_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
+                     const PackedOutput& output, int64_t region_first) {
+  std::vector<int64_t> rows, targets;
+  for (size_t b = 0; b < packs.size(); ++b) {
+    for (size_t k = 0; k < packs[b].feature_row.size(); ++k) {
+      rows.push_back(output.first_row[b] + packs[b].feature_row[k]);
+      targets.push_back(region_first + static_cast<int64_t>(k));
+    }
+  }
+  return at::cross_entropy_loss(model.logits(chosen(output.last, rows)),
+                                at::tensor(targets, at::kLong));
+}
+
+at::Tensor attention_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
+                          const PackedOutput& output) {
+  const Places places(model.config.language.layers);
+  auto pointing = at::zeros({}), lookup = at::zeros({});
+  int64_t pointers = 0, named = 0;
+  for (size_t b = 0; b < packs.size(); ++b) {
+    const auto& pack = packs[b];
+    std::vector<int64_t> from, to;
+    for (const auto& pointer : pack.pointers) {
+      from.push_back(pointer.position);
+      to.push_back(pack.feature_row[pointer.region]);
+    }
+    if (!from.empty()) {
+      pointing = pointing + looking(model, pack, output, output.first_row[b], places.pointing,
+                                    /*head=*/0, from, to);
+    }
+    pointers += static_cast<int64_t>(from.size());
+    from.clear();
+    to.clear();
+    for (const auto& [row, region] : pack.named) {
+      from.push_back(row);
+      to.push_back(pack.feature_row[region]);
+    }
+    if (!from.empty()) {
+      lookup = lookup + looking(model, pack, output, output.first_row[b], places.lookup,
+                                /*head=*/1, from, to);
+    }
+    named += static_cast<int64_t>(from.size());
+  }
+  return pointing / static_cast<double>(std::max<int64_t>(pointers, 1)) +
+         0.5 * lookup / static_cast<double>(std::max<int64_t>(named, 1));
+}
+
+at::Tensor bag_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
+                    const PackedOutput& output,
+                    const std::vector<std::vector<std::vector<int64_t>>>& words_of) {
+  const Places places(model.config.language.layers);
+  std::vector<int64_t> rows, entry_row, entry_word;
+  std::vector<float> entry_share;
+  const auto add = [&](int64_t row, const std::vector<int64_t>& words) {
+    if (words.empty()) return;
+    for (const auto word : words) {
+      entry_row.push_back(static_cast<int64_t>(rows.size()));
+      entry_word.push_back(word);
+      entry_share.push_back(1 / static_cast<float>(words.size()));
+    }
+    rows.push_back(row);
+  };
+  for (size_t b = 0; b < packs.size(); ++b) {
+    for (size_t k = 0; k < packs[b].feature_row.size(); ++k) {
+      add(output.first_row[b] + packs[b].feature_row[k], words_of[b][k]);
+    }
+    for (const auto& pointer : packs[b].pointers) {
+      add(output.first_row[b] + pointer.position, pointer.words);
+    }
+  }
+  if (rows.empty()) return at::zeros({});
+  const auto half_way = model.llm->norm(chosen(output.hidden[places.bag], rows));
+  const auto log_share = model.logits(half_way).log_softmax(1);
+  const auto at_words =
+      log_share.index({at::tensor(entry_row, at::kLong), at::tensor(entry_word, at::kLong)});
+  return -(at_words * at::tensor(entry_share)).sum() / static_cast<double>(rows.size());
+}
+
+}  // namespace groma::train

@@ -1,0 +1,79 @@
+#include "train/run_state.h"
+
+#include <ATen/ATen.h>
+
+#include "check.h"
+#include "io/safetensors.h"
+
+namespace groma::train {
+namespace {
+
+constexpr const char* kFormat = "groma-train-1";
+
+const at::Tensor& find(const io::TensorMap& tensors, const std::string& name,
+                       const at::Tensor& like, const std::string& path) {
+  const auto found = tensors.find(name);
+  require(found != tensors.end(), "read '", path, "': '", name,
+          "' is missing; the state belongs to another model");
+  require(found->second.sizes() == like.sizes() && found->second.scalar_type() == at::kFloat,
+          "read '", path, "': '", name, "' is ", found->second.sizes(), ", the model has ",
+          like.sizes(), "; the state belongs to another model");
+  return found->second;
+}
+
+std::string entry(const std::map<std::string, std::string>& metadata, const char* key,
+                  const std::string& path) {
+  const auto found = metadata.find(key);
+  require(found != metadata.end(), "read '", path, "': no '", key,
+          "' in its metadata; this is not a training state");
+  return found->second;
+}
+
+}  // namespace
+
+void save_state(const std::string& path, const MasterWeights& weights, const RunState& state) {
+  io::TensorMap tensors;
+  for (const auto& entry : weights.entries) {
+    tensors["value/" + entry.name] = entry.value;
+    if (!entry.moves) continue;
+    tensors["first/" + entry.name] = entry.first;
+    tensors["second/" + entry.name] = entry.second;
+  }
+  io::write_safetensors(path, tensors,
+                        {{"format", kFormat},
+                         {"step", std::to_string(state.step)},
+                         {"updates", std::to_string(weights.updates)},
+                         {"seed", std::to_string(state.seed)},
+                         {"threads", std::to_string(state.threads)},
+                         {"recipe", state.recipe}});
+}
+
+RunState load_state(const std::string& path, MasterWeights& weights) {
+  const auto metadata = io::read_safetensors_metadata(path);
+  require(entry(metadata, "format", path) == kFormat, "read '", path, "': format '",
+          entry(metadata, "format", path), "', expected ", kFormat);
+  const auto tensors = io::read_safetensors(path);
+  for (auto& own : weights.entries) {
+    own.value.copy_(find(tensors, "value/" + own.name, own.value, path));
+    if (!own.moves) continue;
+    own.first.copy_(find(tensors, "first/" + own.name, own.value, path));
+    own.second.copy_(find(tensors, "second/" + own.name, own.value, path));
+  }
+  RunState state;
+  state.step = std::stoll(entry(metadata, "step", path));
+  state.seed = std::stoull(entry(metadata, "seed", path));
+  state.threads = std::stoi(entry(metadata, "threads", path));
+  state.recipe = entry(metadata, "recipe", path);
+  weights.updates = std::stoll(entry(metadata, "updates", path));
+  return state;
+}
+
+void load_moved_values(const std::string& path, GromaModelImpl& model) {
+  const auto tensors = io::read_safetensors(path);
+  for (auto& item : model.named_parameters()) {
+    if (!tensors.contains("first/" + item.key())) continue;
+    item.value().set_data(find(tensors, "value/" + item.key(), item.value(), path).clone());
+  }
+}
+
+}  // namespace groma::train

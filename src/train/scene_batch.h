@@ -1,0 +1,34 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "train/detection_loss.h"
+#include "train/worlds/random.h"
+#include "train/worlds/scene.h"
+
+namespace groma::train {
+
+/// Scenes as the network takes them.
+struct SceneBatch {
+  std::vector<Scene> scenes;
+  at::Tensor pixels;            ///< [B, 3, S, S] float, normalised
+  std::vector<BoxTruth> truth;  ///< of each scene, in the order of its objects
+};
+
+/// Draws scenes `first` to `first + count - 1` of the endless list that belongs to a seed.
+SceneBatch draw_batch(const WorldOptions& options, uint64_t seed, int64_t first, int64_t count);
+
+/// The seed of entry `index` of the list that belongs to `seed`.
+uint64_t entry_seed(uint64_t seed, int64_t index);
+
+/// The objects' boxes.   [G, 4] cxcywh in [0, 1]
+at::Tensor truth_boxes(const Scene& scene);
+
+/// Boxes moved and stretched by a few per cent of their sides, inside the picture.
+///
+/// share  standard deviation of each change, of the box's side
+at::Tensor jittered(const at::Tensor& boxes_cxcywh, double share, Random& random);
+
+}  // namespace groma::train

@@ -1,0 +1,83 @@
+#include "train/word_table.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+namespace groma::train {
+namespace {
+
+constexpr double kDeviation = 0.15;  // of the embedding tables, as `initialise` draws them
+
+}  // namespace
+
+at::Tensor word_vector(const std::string& word, int64_t width) {
+  uint64_t h = 14695981039346656037ull;  // FNV-1a
+  for (const char c : word) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  auto random = at::make_generator<at::CPUGeneratorImpl>(h);
+  return at::empty({width}).normal_(0, kDeviation, random);
+}
+
+WordTable::WordTable(World world, int64_t width) : words_(attribute_words(world)) {
+  TORCH_CHECK(words_.size() == kGroups, "word table: ", words_.size(), " groups of words");
+  for (const auto& group : words_) {
+    std::vector<at::Tensor> rows;
+    std::map<std::string, int64_t> places;
+    for (const auto& word : group) {
+      places[word] = static_cast<int64_t>(rows.size());
+      rows.push_back(word_vector(word, width));
+    }
+    rows_.push_back(rows.empty() ? at::zeros({0, width}) : at::stack(rows));
+    places_.push_back(std::move(places));
+  }
+}
+
+std::array<int64_t, WordTable::kGroups> WordTable::labels(const SceneObject& object) const {
+  const std::array<const std::string*, kGroups> words{&object.size, &object.color, &object.texture,
+                                                      &object.kind};
+  std::array<int64_t, kGroups> result;
+  for (size_t g = 0; g < kGroups; ++g) {
+    const auto found = places_[g].find(*words[g]);
+    result[g] = found == places_[g].end() ? -1 : found->second;
+  }
+  return result;
+}
+
+at::Tensor WordTable::loss(const at::Tensor& tokens,
+                           const std::vector<const SceneObject*>& objects,
+                           at::Tensor* right) const {
+  const auto regions = static_cast<int64_t>(objects.size());
+  const auto labels_of = at::empty({static_cast<int64_t>(kGroups), regions}, at::kLong);
+  auto label = labels_of.accessor<int64_t, 2>();
+  for (int64_t r = 0; r < regions; ++r) {
+    const auto own = labels(*objects[r]);
+    for (size_t g = 0; g < kGroups; ++g) label[static_cast<int64_t>(g)][r] = own[g];
+  }
+  const auto wide = tokens.to(at::kFloat);
+  auto total = at::zeros({});
+  std::vector<at::Tensor> hits;
+  for (size_t g = 0; g < kGroups; ++g) {
+    const auto target = labels_of[static_cast<int64_t>(g)];
+    const auto known = target.ge(0);
+    if (rows_[g].size(0) == 0 || !known.any().item<bool>()) {
+      hits.push_back(at::ones({regions}));
+      continue;
+    }
+    const auto logits = wide.matmul(rows_[g].t());  // [R, words]
+    const auto entropy = at::cross_entropy_loss(logits, target, {}, at::Reduction::Mean, -1);
+    total = total + entropy;
+    hits.push_back(logits.argmax(1).eq(target).logical_or(known.logical_not()).to(at::kFloat));
+  }
+  if (right) *right = at::stack(hits, 1);
+  return total;
+}
+
+at::Tensor WordTable::oracle(const SceneObject& object) const {
+  const auto own = labels(object);
+  auto sum = at::zeros({rows_[0].size(1)});
+  for (size_t g = 0; g < kGroups; ++g) {
+    if (own[g] >= 0) sum += rows_[g][own[g]];
+  }
+  return sum;
+}
+
+}  // namespace groma::train
