@@ -97,6 +97,21 @@ TEST(WorldsQuestions, ExpressionsMeanExactlyTheirTarget) {
   for (const char* kind : {"attr", "rel", "sup", "ord"}) EXPECT_GT(kinds[kind], 300) << kind;
 }
 
+TEST(WorldsQuestions, NoExpressionComesTwice) {
+  QuestionCounts counts;
+  counts.attribute = counts.relation = counts.superlative = counts.ordinal = 4;
+  counts.ground = 4;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const Scene scene = scene_of(World::kShapes, seed);
+    Random random(seed);
+    std::set<std::string> seen;
+    for (const auto& question : questions(scene, random, counts)) {
+      if (question.task != Task::kRefer && question.task != Task::kGround) continue;
+      EXPECT_TRUE(seen.insert(question.expression).second) << question.expression;
+    }
+  }
+}
+
 TEST(WorldsQuestions, ExpressionsStayTrueWhenBoxesMoveALittle) {
   for_each_question(Task::kRefer, [](const Scene& scene, const Question& question) {
     if (question.expression.find("touching") != std::string::npos) return;  // is about pixels

@@ -177,6 +177,13 @@ std::optional<Question> ask_absent(const Scene& scene, Random& random) {
   return question;
 }
 
+/// What no two questions about a scene may share.
+std::string subject_of(const Question& question) {
+  if (question.task == Task::kRefer || question.task == Task::kGround) return question.expression;
+  const auto number = [](int object) { return std::to_string(object); };
+  return tagged(question.turns[0].question, Speaker::kUser, number);
+}
+
 }  // namespace
 
 std::vector<Question> questions(const Scene& scene, Random& random, const QuestionCounts& counts) {
@@ -187,9 +194,7 @@ std::vector<Question> questions(const Scene& scene, Random& random, const Questi
     for (int made = 0, tries = 0; made < count && tries < 3 * count; ++tries) {
       std::optional<Question> question = ask();
       if (!question) continue;
-      const auto number = [](int object) { return std::to_string(object); };
-      const Utterance& first = question->turns[0].question;
-      if (!asked.insert(tagged(first, Speaker::kUser, number)).second) continue;
+      if (!asked.insert(subject_of(*question)).second) continue;
       result.push_back(*std::move(question));
       ++made;
     }

@@ -75,7 +75,7 @@ struct QuestionCounts {
   int dialogue = 1;
 };
 
-/// Questions about a scene, each true with a clear margin, no two with the same text.
+/// Questions about a scene, each true with a clear margin, no two about the same.
 ///
 /// Thread-safe; the same generator state gives the same questions.
 std::vector<Question> questions(const Scene& scene, Random& random, const QuestionCounts& counts);
