@@ -50,13 +50,16 @@ Json json_of(const std::vector<Region>& regions) {
   return list;
 }
 
+/// Milliseconds to the microsecond.
+double rounded(double milliseconds) { return std::round(1000 * milliseconds) / 1000; }
+
 Json json_of(const Timings& timings) {
-  return {{"preprocess_ms", timings.preprocess_ms},
-          {"vision_ms", timings.vision_ms},
-          {"proposer_ms", timings.proposer_ms},
-          {"regions_ms", timings.regions_ms},
-          {"prefill_ms", timings.prefill_ms},
-          {"decode_ms", timings.decode_ms},
+  return {{"preprocess_ms", rounded(timings.preprocess_ms)},
+          {"vision_ms", rounded(timings.vision_ms)},
+          {"proposer_ms", rounded(timings.proposer_ms)},
+          {"regions_ms", rounded(timings.regions_ms)},
+          {"prefill_ms", rounded(timings.prefill_ms)},
+          {"decode_ms", rounded(timings.decode_ms)},
           {"prompt_positions", timings.prompt_positions},
           {"reused_positions", timings.reused_positions},
           {"generated_tokens", timings.generated_tokens}};
