@@ -53,11 +53,25 @@ cv::Rect frame_of(const Mark& mark, int line, const cv::Size& picture) {
   return {from, cv::Point(std::max(from.x, to.x) + 1, std::max(from.y, to.y) + 1)};
 }
 
+/// The band of `width` pixels around the line of `frame`, half of it outside.
+void fill_band(cv::Mat& picture, const cv::Rect& frame, int width, const cv::Scalar& color) {
+  const int outside = width / 2;
+  const cv::Rect outer(frame.x - outside, frame.y - outside, frame.width - 1 + width,
+                       frame.height - 1 + width);
+  const auto fill = [&](int x, int y, int w, int h) {
+    cv::rectangle(picture, cv::Rect(x, y, w, h), color, cv::FILLED);
+  };
+  fill(outer.x, outer.y, outer.width, width);
+  fill(outer.x, outer.br().y - width, outer.width, width);
+  fill(outer.x, outer.y, width, outer.height);
+  fill(outer.br().x - width, outer.y, width, outer.height);
+}
+
 void draw_frame(cv::Mat& picture, const cv::Rect& frame, const cv::Scalar& color, int line) {
   // A dark edge keeps the frame visible on ground of its own colour.
   const int edge = std::max(1, line / 4);
-  cv::rectangle(picture, frame, kEdge, line + 2 * edge, cv::LINE_AA);
-  cv::rectangle(picture, frame, color, line, cv::LINE_AA);
+  fill_band(picture, frame, line + 2 * edge, kEdge);
+  fill_band(picture, frame, line, color);
 }
 
 /// Draws `marks`, the most important first: it lies on top and its label has the first choice of
@@ -66,7 +80,7 @@ Image draw_marks(const Image& image, const std::vector<Mark>& marks, double text
   cv::Mat picture(image.height(), image.width(), CV_8UC3);
   std::copy_n(image.data(), picture.total() * picture.elemSize(), picture.data);
   const double unit = std::sqrt(static_cast<double>(picture.total())) / 554;  // 1 at 640 x 480
-  const int line = std::max(1, static_cast<int>(std::lround(2.5 * unit)));
+  const int line = std::max(1, static_cast<int>(std::lround(3 * unit)));
 
   std::vector<cv::Rect> frames;
   for (const Mark& mark : marks) frames.push_back(frame_of(mark, line, picture.size()));

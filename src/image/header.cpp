@@ -168,8 +168,9 @@ ImageHeader read_webp(const Reader& file) {
 
 ImageHeader read_bmp(const Reader& file) {
   const std::uint32_t info = file.little(14, 4);
-  require(info >= 40, "open ", file.name(), ": a bmp of an old kind (header of ", info,
-          " bytes, 40 or more are read); save it as png");
+  require(info >= 40 && info <= 124, "open ", file.name(),
+          ": a bmp of another kind (its header has ", info,
+          " bytes, 40 to 124 are expected); save it as png");
   const auto width = static_cast<std::int32_t>(file.little(18, 4));
   const auto signed_height = static_cast<std::int32_t>(file.little(22, 4));
   // Rows from the top down are told by a negative height.
@@ -188,6 +189,12 @@ ImageHeader read_bmp(const Reader& file) {
   require((compression == kPlain && usual_bits) || usual_masks, "open ", file.name(), ": a bmp of ",
           bits, " bits a pixel and compression ", compression,
           ", which is not supported; save it as png");
+  if (bits <= 8) {
+    const std::uint32_t colors = file.little(46, 4);  // 0 stands for all
+    require(colors <= 256, "open ", file.name(), ": damaged bmp, a palette of ", colors,
+            " colours; get the file again");
+    file.need(14 + info, 4 * (colors == 0 ? 1U << bits : colors));
+  }
   const std::uint64_t row = (std::uint64_t{static_cast<std::uint32_t>(width)} * bits + 31) / 32 * 4;
   file.need(file.little(10, 4), row * static_cast<std::uint64_t>(height));
   return {ImageKind::kBmp, width, static_cast<int>(height)};

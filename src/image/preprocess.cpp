@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
@@ -46,7 +47,8 @@ std::array<float, 3> read_three(const Settings& settings, const char* key,
   const json* value = settings.find(key);
   if (value == nullptr) return when_missing;
   const auto usable = [](const json& number) {
-    return number.is_number() && std::isfinite(number.get<float>());
+    constexpr double kLargest = std::numeric_limits<float>::max();
+    return number.is_number() && std::abs(number.get<double>()) <= kLargest;
   };
   require(
       value->is_array() && value->size() == 3 && std::all_of(value->begin(), value->end(), usable),
@@ -94,9 +96,10 @@ PixelNorm read_pixel_norm(const std::string& directory, int64_t image_size) {
   require_our_steps(settings, image_size);
   norm.mean = read_three(settings, "image_mean", norm.mean);
   norm.std = read_three(settings, "image_std", norm.std);
-  require(std::all_of(norm.std.begin(), norm.std.end(), [](float value) { return value > 0; }),
-          "read ", io::quote(settings.path), ": image_std is ", settings.values["image_std"].dump(),
-          "; expected numbers above 0");
+  for (const float deviation : norm.std) {
+    require(deviation > 0, "read ", io::quote(settings.path), ": image_std holds ", deviation,
+            "; expected numbers above 0");
+  }
   return norm;
 }
 

@@ -81,9 +81,13 @@ std::uint8_t to_level(std::int32_t sum) {
 void resample_row(const std::uint8_t* row, int width, const Filter& filter,
                   std::vector<std::int16_t>& planes, std::uint8_t* target) {
   const std::size_t stride = planes.size() / 3;
-  for (int channel = 0; channel < 3; ++channel) {
-    std::int16_t* plane = planes.data() + channel * stride;
-    for (int x = 0; x < width; ++x) plane[x] = row[std::ptrdiff_t{3} * x + channel];
+  std::int16_t* const red = planes.data();
+  std::int16_t* const green = red + stride;
+  std::int16_t* const blue = green + stride;
+  for (int x = 0; x < width; ++x, row += 3) {
+    red[x] = row[0];
+    green[x] = row[1];
+    blue[x] = row[2];
   }
   const int size = static_cast<int>(filter.begin.size());
   for (int i = 0; i < size; ++i) {
@@ -103,12 +107,18 @@ void resample_row(const std::uint8_t* row, int width, const Filter& filter,
   }
 }
 
+/// So many rows that a thread of its own pays, when one takes this many multiplications.
+int64_t rows_for_a_thread(std::size_t multiplications) {
+  return static_cast<int64_t>((std::size_t{1} << 21) / multiplications + 1);
+}
+
 /// source    height rows of `width` pixels
 /// target    height rows of as many pixels as the filter makes
 void resample_rows(const std::uint8_t* source, int width, int height, const Filter& filter,
                    std::uint8_t* target) {
   const std::size_t target_row = 3 * filter.begin.size();
-  at::parallel_for(0, height, 16, [&](int64_t begin, int64_t end) {
+  const int64_t grain = rows_for_a_thread(target_row * filter.taps);
+  at::parallel_for(0, height, grain, [&](int64_t begin, int64_t end) {
     std::vector<std::int16_t> planes(std::size_t{3} * (width + filter.taps));
     for (int64_t y = begin; y < end; ++y) {
       resample_row(source + y * std::ptrdiff_t{3} * width, width, filter, planes,
@@ -123,7 +133,8 @@ void resample_columns(const std::uint8_t* source, int width, const Filter& filte
                       std::uint8_t* target) {
   const auto row = std::ptrdiff_t{3} * width;
   const auto size = static_cast<int64_t>(filter.begin.size());
-  at::parallel_for(0, size, 4, [&](int64_t begin, int64_t end) {
+  const int64_t grain = rows_for_a_thread(static_cast<std::size_t>(row) * filter.taps);
+  at::parallel_for(0, size, grain, [&](int64_t begin, int64_t end) {
     std::vector<std::int32_t> sums(row);
     for (int64_t y = begin; y < end; ++y) {
       std::fill(sums.begin(), sums.end(), kHalf);
