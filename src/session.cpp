@@ -262,7 +262,7 @@ ChatResult Session::Impl::answer(const std::vector<TextPiece>& question,
   auto grounded = parse_answer(tokenizer, task.ids, task.logprobs, result.regions);
   result.text = std::move(grounded.text);
   result.phrases = std::move(grounded.phrases);
-  turns.push_back({question, tokenizer.decode_pieces(ids), matches});
+  turns.push_back({question, tokenizer.decode_pieces(task.ids), matches});
   return result;
 }
 
