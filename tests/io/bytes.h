@@ -7,10 +7,10 @@
 
 namespace groma::testing {
 
-/// The `width` low bytes of a number, lowest first.
+/// A number in `width` bytes, lowest first.
 inline std::string little(std::uint64_t value, int width) {
   std::string bytes;
-  for (int i = 0; i < width; ++i) bytes += static_cast<char>(value >> (8 * i) & 255);
+  for (int i = 0; i < width; ++i, value >>= 8) bytes += static_cast<char>(value & 255);
   return bytes;
 }
 
