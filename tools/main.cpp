@@ -59,12 +59,16 @@ int main(int argc, char** argv) {
   groma::add_info_command(app);
   groma::add_init_command(app);
   groma::add_synth_command(app);
+  groma::add_eval_command(app);
+  groma::add_train_command(app);
   try {
     app.parse(argc, argv);  // runs the command
     std::cout.flush();
     return std::cout ? kDone : fail("cannot write to standard output");
   } catch (const CLI::ParseError& error) {
     return report(app, error);
+  } catch (const groma::ExitStatus& status) {
+    return status.code;
   } catch (const groma::cli::Interrupted&) {
     return kInterrupted;
   } catch (const std::bad_alloc&) {

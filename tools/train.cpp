@@ -1,10 +1,11 @@
+#include "groma/train.h"
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
 #include <memory>
 
 #include "commands.h"
-#include "groma/train.h"
 
 namespace groma {
 namespace {
@@ -39,12 +40,14 @@ void add_train_command(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train one of the paper's three stages");
   auto options = std::make_shared<train::TrainOptions>();
   command->add_option("--config", options->recipe, "Recipe, a file of models/stages")->required();
-  command->add_option("--model", options->model,
-                      "Checkpoint to start from; without weights in it, from scratch")
+  command
+      ->add_option("--model", options->model,
+                   "Checkpoint to start from; without weights in it, from scratch")
       ->required();
   command->add_option("--from", options->from,
                       "state.safetensors of earlier runs; what they trained is taken over");
-  command->add_option("--out", options->out, "Run folder: checkpoints, logs, the model")->required();
+  command->add_option("--out", options->out, "Run folder: checkpoints, logs, the model")
+      ->required();
   command->add_flag("--resume", options->resume, "Go on from the last checkpoint in --out");
   command->add_option("--threads", options->threads, "Worker threads; 0: all cores");
   command->add_option("--seed", options->seed, "Of data order and random choices");

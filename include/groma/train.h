@@ -12,14 +12,15 @@ namespace groma::train {
 
 /// What to train, from what, and where the results go.
 struct TrainOptions {
-  std::string recipe;      ///< a file of models/stages: what the stage does
-  std::string model;       ///< checkpoint to start from; one without weights starts from scratch
+  std::string recipe;  ///< a file of models/stages: what the stage does
+  std::string model;   ///< checkpoint to start from; one without weights starts from scratch
   std::vector<std::string> from;  ///< states of earlier runs whose moved parameters are taken over
-  std::string out;         ///< run folder: checkpoints, logs, the trained model
-  bool resume = false;     ///< go on from the last checkpoint in `out`
-  int threads = 0;         ///< worker threads, each with a share of the batch; 0: all cores
-  std::uint64_t seed = 0;  ///< of data order and random choices
-  std::int64_t steps = 0;  ///< overrides the recipe's number of steps; 0: as the recipe says
+  std::string out;                ///< run folder: checkpoints, logs, the trained model
+  bool resume = false;            ///< go on from the last checkpoint in `out`
+  int threads = 0;                ///< worker threads, each with a share of the batch; 0: all cores
+  std::uint64_t seed = 0;         ///< of data order and random choices
+  std::int64_t steps = 0;         ///< overrides the recipe's number of steps; 0: as the recipe says
+  std::int64_t report_every = 20;  ///< steps between two calls of `on_progress`
 };
 
 /// How far a run is. Losses are means over the steps since the last report.
@@ -38,7 +39,7 @@ struct TrainResult {
   std::int64_t steps = 0;  ///< taken in all, earlier runs included
   double loss = 0;         ///< last reported
   std::map<std::string, double> validation;
-  bool stopped = false;    ///< `on_progress` asked for it
+  bool stopped = false;  ///< `on_progress` asked for it
 };
 
 /// Runs one stage; `out` then holds the trained model as a checkpoint directory, `out`/model.

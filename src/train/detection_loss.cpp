@@ -97,8 +97,7 @@ DetectionLoss layer_loss(const LayerOutput& output, const std::vector<BoxTruth>&
     loss.classification = class_loss(output.first_logits, there, false).sum() / count;
   } else if (heads == ScoreHeads::kQuality) {
     auto quality = at::zeros(queries);
-    quality.index_put_({matches.image, matches.query},
-                       paired_iou(boxes_xyxy, truth_xyxy).detach());
+    quality.index_put_({matches.image, matches.query}, paired_iou(boxes_xyxy, truth_xyxy).detach());
     loss.classification = (class_loss(output.first_logits, there, false) +
                            class_loss(output.second_logits, quality, true))
                               .sum() /
@@ -153,8 +152,8 @@ at::Tensor matching_cost(const at::Tensor& logits, const at::Tensor& boxes_cxcyw
   const auto there = kAlpha * (1 - p).pow(kGamma) * -at::log_sigmoid(logits);
   const auto absent = (1 - kAlpha) * p.pow(kGamma) * -at::log_sigmoid(-logits);
   const auto distance = at::cdist(boxes_cxcywh, truth_cxcywh, 1);  // [Q, G]
-  const auto closeness = giou(cxcywh_to_xyxy(boxes_cxcywh).unsqueeze(1),
-                              cxcywh_to_xyxy(truth_cxcywh).unsqueeze(0));
+  const auto closeness =
+      giou(cxcywh_to_xyxy(boxes_cxcywh).unsqueeze(1), cxcywh_to_xyxy(truth_cxcywh).unsqueeze(0));
   return weights.classification * (there - absent).unsqueeze(1) + weights.l1 * distance -
          weights.giou * closeness;
 }
@@ -173,10 +172,9 @@ DetectionLoss detection_loss(ProposerImpl& proposer, const Proposals& proposals,
   DetectionLoss loss;
   for (size_t l = 0; l < proposals.decoder.size(); ++l) {
     const auto& x = proposals.decoder[l];
-    const LayerOutput output{
-        proposer.class_embed_coco[l]->as<nn::Linear>()->forward(x),
-        proposer.class_embed_sa1b[l]->as<nn::Linear>()->forward(x),
-        proposer.refined_boxes(detached, static_cast<int64_t>(l)).sigmoid()};
+    const LayerOutput output{proposer.class_embed_coco[l]->as<nn::Linear>()->forward(x),
+                             proposer.class_embed_sa1b[l]->as<nn::Linear>()->forward(x),
+                             proposer.refined_boxes(detached, static_cast<int64_t>(l)).sigmoid()};
     loss = layer_loss(output, truth, weights, heads, count);
     total = total + loss.total;
   }

@@ -51,8 +51,7 @@ at::Tensor focal_loss(const at::Tensor& logits, const at::Tensor& targets, doubl
 /// Quality focal loss of each element: targets anywhere in [0, 1].
 ///
 /// source  Li et al. 2020, equation 4
-at::Tensor quality_focal_loss(const at::Tensor& logits, const at::Tensor& targets,
-                              double beta = 2);
+at::Tensor quality_focal_loss(const at::Tensor& logits, const at::Tensor& targets, double beta = 2);
 
 /// Cost of pairing each prediction of one image with each true box.
 ///

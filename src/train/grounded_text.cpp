@@ -75,7 +75,7 @@ std::vector<int64_t> QuestionWriter::words_of(const SceneObject& object) const {
   return result;
 }
 
-void QuestionWriter::add_turn(const Scene& scene, const Exchange& turn,
+void QuestionWriter::add_turn(const Scene& scene, const ChosenTurn& turn,
                               const std::vector<int64_t>& region_of, const std::string& words,
                               QuestionRows& rows) const {
   std::vector<int> rank;
@@ -83,11 +83,11 @@ void QuestionWriter::add_turn(const Scene& scene, const Exchange& turn,
     rank.push_back(region < 0 ? INT_MAX : static_cast<int>(region));
   }
   std::vector<int64_t> referred;
-  const auto asked = tagged(turn.question, Speaker::kUser, [&](int object) -> std::string {
+  const auto asked = tagged(*turn.question, Speaker::kUser, [&](int object) -> std::string {
     referred.push_back(region_of[object]);
     return "<roi><refer_box></roi><refer_feat>";
   });
-  const auto answer = in_order(turn.steps.text.empty() ? turn.answer : turn.steps, rank);
+  const auto answer = in_order(*turn.answer, rank);
   const auto said = tagged(answer, Speaker::kAssistant, [&](int object) {
     return "<r" + std::to_string(region_of[object]) + ">";
   });
@@ -110,7 +110,7 @@ void QuestionWriter::add_turn(const Scene& scene, const Exchange& turn,
       mention_of.push_back(&mention);
     }
   }
-  const auto text = lower(turn.question.text + " " + words);
+  const auto text = lower(turn.question->text + " " + words);
   const auto used_ids = [&](size_t index) {
     std::vector<int64_t> ids;
     const auto& mention = *mention_of[index];
@@ -132,13 +132,14 @@ void QuestionWriter::add_turn(const Scene& scene, const Exchange& turn,
     const auto row = static_cast<int64_t>(rows.ids.size());
     if (answers) rows.targets.back() = id;
     if (answers && region && named < objects.size()) {
-      rows.pointers.push_back({row - 1, region_of[objects[named]], false, used_ids(named)});
+      rows.pointers.push_back(
+          {row - 1, region_of[objects[named]], false, turn.second_hop, used_ids(named)});
       rows.named.push_back({row, region_of[objects[named]]});
       ++named;
     }
     // A phrase of the assistant is about the region that follows it.
     if (answers && id == special.phrase_begin && named < objects.size()) {
-      rows.pointers.push_back({row, region_of[objects[named]], false, {}});
+      rows.pointers.push_back({row, region_of[objects[named]], false, false, {}});
     }
     rows.ids.push_back(id);
     rows.feature_of.push_back(feature_row);
@@ -147,15 +148,28 @@ void QuestionWriter::add_turn(const Scene& scene, const Exchange& turn,
 }
 
 bool QuestionWriter::write(const Scene& scene, const Question& question,
-                           const std::vector<int64_t>& region_of, QuestionRows& rows) const {
+                           const std::vector<int64_t>& region_of, bool steps,
+                           QuestionRows& rows) const {
+  std::vector<ChosenTurn> turns;
+  const bool refers = question.task == Task::kRefer;
   for (const auto& turn : question.turns) {
-    const auto& answer = turn.steps.text.empty() ? turn.answer : turn.steps;
+    const bool long_answer = !turn.steps.text.empty() && (steps || !refers);
+    const auto& answer = long_answer ? turn.steps : turn.answer;
     if (!complete(turn.question, region_of) || !complete(answer, region_of)) return false;
+    turns.push_back({&turn.question, &answer, turn.grounded || (refers && long_answer),
+                     refers && !long_answer && !turn.steps.text.empty()});
   }
   rows = {};
   rows.kind = question.kind;
-  for (const auto& turn : question.turns) {
-    add_turn(scene, turn, region_of, question.expression, rows);
+  if (turns[0].second_hop) rows.kind += " direct";
+  for (const auto& turn : turns) add_turn(scene, turn, region_of, question.expression, rows);
+  if (turns[0].second_hop && question.kind == "rel") {
+    const auto anchor = region_of[question.anchors[0]];
+    const auto& ids = rows.ids;
+    const auto closing = std::find(ids.begin(), ids.end(), tokenizer_.special().phrase_end);
+    if (anchor >= 0 && closing != ids.end()) {
+      rows.anchors.push_back({closing - ids.begin(), anchor});
+    }
   }
   for (auto pointer = rows.pointers.rbegin(); pointer != rows.pointers.rend(); ++pointer) {
     if (rows.targets[pointer->position] < tokenizer_.special().region_first) continue;

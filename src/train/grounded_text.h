@@ -14,6 +14,7 @@ struct Pointer {
   int64_t position = 0;  ///< row of the question that predicts <rK> or a phrase about it
   int64_t region = 0;    ///< K
   bool last = false;     ///< the last region of the last answer: what a referring question is about
+  bool second_hop = false;     ///< found by way of other regions that the answer does not name
   std::vector<int64_t> words;  ///< ids of the words that the text uses for the region's object
 };
 
@@ -23,8 +24,10 @@ struct QuestionRows {
   std::vector<int64_t> feature_of;  ///< per row: region whose feature stands there, else -1
   std::vector<int64_t> targets;     ///< per row: id to predict, -1 where nothing is learnt
   std::vector<Pointer> pointers;
-  std::vector<std::pair<int64_t, int64_t>> named;  ///< rows of the answer that hold <rK>, and K
-  std::string kind;                 ///< Question::kind, for metrics
+  std::vector<std::pair<int64_t, int64_t>> named;    ///< rows of the answer that hold <rK>, and K
+  std::vector<std::pair<int64_t, int64_t>> anchors;  ///< rows of a question's </p>, and the region
+                                                     ///< that its words lead by way of
+  std::string kind;                                  ///< Question::kind, for metrics
 };
 
 /// Makes rows of questions in the published conversation.
@@ -39,9 +42,11 @@ class QuestionWriter {
                               std::vector<int64_t>& feature_of) const;
 
   /// region_of  region of each object of the scene, -1 where none covers it
+  /// steps      a referring question's answer first names what it builds on; it is then asked for
+  ///            with [grounding]
   /// returns    false when a region that the question needs is missing
   bool write(const Scene& scene, const Question& question, const std::vector<int64_t>& region_of,
-             QuestionRows& rows) const;
+             bool steps, QuestionRows& rows) const;
 
   /// Ids of the words that describe an object.
   std::vector<int64_t> words_of(const SceneObject& object) const;
@@ -49,7 +54,14 @@ class QuestionWriter {
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
  private:
-  void add_turn(const Scene& scene, const Exchange& turn, const std::vector<int64_t>& region_of,
+  /// A turn with the answer that was chosen for it.
+  struct ChosenTurn {
+    const Utterance* question;
+    const Utterance* answer;
+    bool grounded;
+    bool second_hop;
+  };
+  void add_turn(const Scene& scene, const ChosenTurn& turn, const std::vector<int64_t>& region_of,
                 const std::string& words, QuestionRows& rows) const;
   std::vector<int64_t> word_ids(const std::string& word) const;
 

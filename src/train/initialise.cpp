@@ -63,7 +63,8 @@ at::Tensor position_table(int64_t rows, int64_t width) {
   return at::cat({at::zeros({1, width}), table}).unsqueeze(0) * 0.3;
 }
 
-at::Tensor bias_value(const std::string& name, at::IntArrayRef shape, const ProposerConfig& config) {
+at::Tensor bias_value(const std::string& name, at::IntArrayRef shape,
+                      const ProposerConfig& config) {
   constexpr double kRare = -3;  // few queries are objects: start by saying no
   if (contains(name, "sampling_offsets")) {
     const bool encoder = contains(name, "encoder.layers");
@@ -76,7 +77,9 @@ at::Tensor bias_value(const std::string& name, at::IntArrayRef shape, const Prop
 
 at::Tensor value_of(const std::string& name, at::IntArrayRef shape, const ModelConfig& config,
                     at::Generator& random) {
-  const auto normal = [&](double deviation) { return at::empty(shape).normal_(0, deviation, random); };
+  const auto normal = [&](double deviation) {
+    return at::empty(shape).normal_(0, deviation, random);
+  };
   constexpr double kEmbedding = 0.15, kSmall = 0.02;
   if (name.ends_with(".bias")) return bias_value(name, shape, config.proposer);
   if (contains(name, "layer_scale")) return at::full(shape, 0.5);

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -12,8 +13,20 @@ namespace {
 /// up what was named early, the bag of words half way.
 struct Places {
   explicit Places(int64_t layers)
-      : pointing(std::max<int64_t>(1, layers * 2 / 3 - 1)), lookup(layers / 4), bag(layers / 2) {}
-  int64_t pointing, lookup, bag;
+      : pointing(std::max<int64_t>(1, layers * 2 / 3 - 1)),
+        second_hop(std::min(pointing + 1, layers - 1)),
+        lookup(layers / 4),
+        anchor(std::max<int64_t>(0, pointing - 1)),
+        bag(layers / 2) {}
+  int64_t pointing, second_hop, lookup, anchor, bag;
+};
+
+/// One head of a layer that is taught where to look.
+struct Look {
+  int64_t layer, head;
+  double weight;
+  at::Tensor sum = at::zeros({});
+  double count = 0;
 };
 
 at::Tensor chosen(const at::Tensor& rows, const std::vector<int64_t>& which) {
@@ -86,34 +99,31 @@ at::Tensor copy_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& 
 at::Tensor attention_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
                           const PackedOutput& output) {
   const Places places(model.config.language.layers);
-  auto pointing = at::zeros({}), lookup = at::zeros({});
-  int64_t pointers = 0, named = 0;
+  // What looks where: one hop, the second of two hops, what was just named, what leads on.
+  std::array<Look, 4> looks{Look{places.pointing, 0, 1}, Look{places.second_hop, 0, 0.5},
+                            Look{places.lookup, 1, 0.5}, Look{places.anchor, 2, 0.5}};
   for (size_t b = 0; b < packs.size(); ++b) {
     const auto& pack = packs[b];
-    std::vector<int64_t> from, to;
+    std::array<std::vector<int64_t>, 4> from, to;
+    const auto add = [&](size_t look, int64_t row, int64_t region) {
+      from[look].push_back(row);
+      to[look].push_back(pack.feature_row[region]);
+    };
     for (const auto& pointer : pack.pointers) {
-      from.push_back(pointer.position);
-      to.push_back(pack.feature_row[pointer.region]);
+      add(pointer.second_hop ? 1 : 0, pointer.position, pointer.region);
     }
-    if (!from.empty()) {
-      pointing = pointing + looking(model, pack, output, output.first_row[b], places.pointing,
-                                    /*head=*/0, from, to);
+    for (const auto& [row, region] : pack.named) add(2, row, region);
+    for (const auto& [row, region] : pack.anchors) add(3, row, region);
+    for (size_t i = 0; i < looks.size(); ++i) {
+      if (from[i].empty()) continue;
+      looks[i].sum = looks[i].sum + looking(model, pack, output, output.first_row[b],
+                                            looks[i].layer, looks[i].head, from[i], to[i]);
+      looks[i].count += static_cast<double>(from[i].size());
     }
-    pointers += static_cast<int64_t>(from.size());
-    from.clear();
-    to.clear();
-    for (const auto& [row, region] : pack.named) {
-      from.push_back(row);
-      to.push_back(pack.feature_row[region]);
-    }
-    if (!from.empty()) {
-      lookup = lookup + looking(model, pack, output, output.first_row[b], places.lookup,
-                                /*head=*/1, from, to);
-    }
-    named += static_cast<int64_t>(from.size());
   }
-  return pointing / static_cast<double>(std::max<int64_t>(pointers, 1)) +
-         0.5 * lookup / static_cast<double>(std::max<int64_t>(named, 1));
+  auto total = at::zeros({});
+  for (const auto& look : looks) total = total + look.weight * look.sum / std::max(look.count, 1.0);
+  return total;
 }
 
 at::Tensor bag_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,

@@ -7,8 +7,9 @@ namespace groma::train {
 
 /// Next-token loss of the answers, and how often the best token is the right one.
 struct AnswerLoss {
-  at::Tensor loss;               ///< mean over all answers' tokens
-  std::vector<at::Tensor> right; ///< per scene, [rows] bool: predicted rightly; true without target
+  at::Tensor loss;  ///< mean over all answers' tokens
+  std::vector<at::Tensor>
+      right;  ///< per scene, [rows] bool: predicted rightly; true without target
 };
 AnswerLoss answer_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
                        const PackedOutput& output);

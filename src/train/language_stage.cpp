@@ -119,7 +119,8 @@ LanguageStage::Sample LanguageStage::sample(GromaModelImpl& model, SceneBatch ba
     std::vector<QuestionRows> rows;
     for (const auto& question : train::questions(scenes[b], random, counts)) {
       QuestionRows one;
-      if (writer_.write(scenes[b], question, regions.region_of, one)) rows.push_back(one);
+      const bool steps = random.chance(0.5);
+      if (writer_.write(scenes[b], question, regions.region_of, steps, one)) rows.push_back(one);
     }
     const auto image_tokens = regions.image_tokens.defined() ? regions.image_tokens.size(0) : 0;
     sample.packs.push_back(
@@ -148,8 +149,7 @@ Losses LanguageStage::weigh(GromaModelImpl& model, const Sample& sample,
                recipe_.loss("copy"));
   }
   if (recipe_.loss("attention") > 0) {
-    losses.add("attention", attention_loss(model, sample.packs, output),
-               recipe_.loss("attention"));
+    losses.add("attention", attention_loss(model, sample.packs, output), recipe_.loss("attention"));
   }
   std::vector<at::Tensor> tokens;
   std::vector<const SceneObject*> objects;

@@ -20,11 +20,11 @@ class MasterWeights {
 
   struct Entry {
     std::string name;
-    at::Tensor value;                ///< float, shape of the parameter
+    at::Tensor value;  ///< float, shape of the parameter
     bool moves = false;
-    at::Tensor first, second;        ///< moments; undefined where it does not move
-    at::Tensor gradient;             ///< view of `gradients`
-    double rate = 1, decay = 0;      ///< share of the learning rate; weight decay
+    at::Tensor first, second;    ///< moments; undefined where it does not move
+    at::Tensor gradient;         ///< view of `gradients`
+    double rate = 1, decay = 0;  ///< share of the learning rate; weight decay
   };
 
   std::vector<Entry> entries;  ///< in the order of the model's parameters

@@ -34,8 +34,8 @@ class Autocast {
 
 }  // namespace
 
-PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_tokens,
-                               int64_t regions, const std::vector<QuestionRows>& questions) {
+PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_tokens, int64_t regions,
+                               const std::vector<QuestionRows>& questions) {
   PackedQuestions pack;
   pack.ids = writer.prefix(image_tokens, regions, pack.source);
   const auto prefix = pack.rows();
@@ -62,6 +62,7 @@ PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_token
       pack.pointer_question.push_back(static_cast<int64_t>(q));
     }
     for (const auto& [row, region] : rows.named) pack.named.push_back({row + first, region});
+    for (const auto& [row, region] : rows.anchors) pack.anchors.push_back({row + first, region});
     pack.kinds.push_back(rows.kind);
   }
   const auto owner = at::tensor(pack.question_of, at::kLong);

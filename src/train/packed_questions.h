@@ -14,21 +14,21 @@ namespace groma::train {
 /// sees the first turn and itself, and its positions go on where the first turn ends.
 struct PackedQuestions {
   std::vector<int64_t> ids, positions;
-  std::vector<int64_t> source;        ///< per row: -1 token, -2 - i image token i, else region
-  std::vector<int64_t> targets;       ///< per row, -1: none
-  std::vector<int64_t> question_of;   ///< per row, -1: first turn
-  std::vector<int64_t> feature_row;   ///< of each region, in the first turn
-  std::vector<Pointer> pointers;      ///< with rows of this pack
+  std::vector<int64_t> source;            ///< per row: -1 token, -2 - i image token i, else region
+  std::vector<int64_t> targets;           ///< per row, -1: none
+  std::vector<int64_t> question_of;       ///< per row, -1: first turn
+  std::vector<int64_t> feature_row;       ///< of each region, in the first turn
+  std::vector<Pointer> pointers;          ///< with rows of this pack
   std::vector<int64_t> pointer_question;  ///< whose each pointer is
-  std::vector<std::pair<int64_t, int64_t>> named;
-  std::vector<std::string> kinds;     ///< of each question
-  at::Tensor mask;                    ///< [rows, rows] bool
+  std::vector<std::pair<int64_t, int64_t>> named, anchors;
+  std::vector<std::string> kinds;  ///< of each question
+  at::Tensor mask;                 ///< [rows, rows] bool
 
   int64_t rows() const { return static_cast<int64_t>(ids.size()); }
 };
 
-PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_tokens,
-                               int64_t regions, const std::vector<QuestionRows>& questions);
+PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_tokens, int64_t regions,
+                               const std::vector<QuestionRows>& questions);
 
 /// The network's outputs for packs of several scenes, one after the other.
 struct PackedOutput {

@@ -33,15 +33,15 @@ struct OptimizerOptions {
   double rate = 1e-4;
   std::array<double, 2> betas = {0.9, 0.98};
   double epsilon = 1e-8;
-  double weight_decay = 0.05;  ///< of matrices; norms, biases and tables have none
-  double clip = 1;             ///< largest norm of all gradients together
+  double weight_decay = 0.05;      ///< of matrices; norms, biases and tables have none
+  double clip = 1;                 ///< largest norm of all gradients together
   std::vector<PrefixValue> rates;  ///< shares of `rate`; the longest prefix counts, else 1
 };
 
 /// A phase of a curriculum: holds until a share of the steps is done.
 struct Phase {
-  double until = 1;         ///< share of the stage's steps
-  int max_objects = 12;     ///< of the scenes
+  double until = 1;                         ///< share of the stage's steps
+  int max_objects = 12;                     ///< of the scenes
   std::map<std::string, double> questions;  ///< sort of question -> how often, relative
 };
 
@@ -53,19 +53,19 @@ struct Recipe {
   bool autocast = false;  ///< the language model multiplies in bfloat16 and keeps the rest in float
   Schedule schedule;
   OptimizerOptions optimizer;
-  int64_t batch = 8;                 ///< pictures a step, over all threads
-  int64_t accumulate = 1;            ///< forward and backward passes a step
+  int64_t batch = 8;                     ///< pictures a step, over all threads
+  int64_t accumulate = 1;                ///< forward and backward passes a step
   std::map<std::string, double> losses;  ///< weight of each loss, by name
-  std::vector<Phase> phases;         ///< curriculum of the language stages
+  std::vector<Phase> phases;             ///< curriculum of the language stages
   int questions_per_image = 8;
-  double image_token_share = 0.5;    ///< how often the image's tokens are shown
-  bool oracle_features = false;      ///< regions come from the truth instead of from the picture
+  double image_token_share = 0.5;  ///< how often the image's tokens are shown
+  bool oracle_features = false;    ///< regions come from the truth instead of from the picture
   std::string world = "shapes";
   double small_share = 0.33, hidden_share = 0.36;  ///< of the worlds' objects
-  int64_t validate_every = 500;      ///< steps
+  int64_t validate_every = 500;                    ///< steps
   int64_t validation_scenes = 60;
   double checkpoint_minutes = 2;
-  std::string text;                  ///< the file itself, kept with the checkpoints
+  std::string text;  ///< the file itself, kept with the checkpoints
 
   double loss(const std::string& name) const;  ///< 0 when not named
 };

@@ -12,11 +12,11 @@ namespace groma::train {
 
 /// The regions of one scene in random order.
 struct SceneRegions {
-  at::Tensor boxes_cxcywh;          ///< [R, 4]
-  at::Tensor tokens;                ///< [R, H] float
-  at::Tensor image_tokens;          ///< [image tokens, H] float; undefined where not computed
-  std::vector<int64_t> object_of;   ///< per region, -1: no object
-  std::vector<int64_t> region_of;   ///< per object, -1: no region
+  at::Tensor boxes_cxcywh;         ///< [R, 4]
+  at::Tensor tokens;               ///< [R, H] float
+  at::Tensor image_tokens;         ///< [image tokens, H] float; undefined where not computed
+  std::vector<int64_t> object_of;  ///< per region, -1: no object
+  std::vector<int64_t> region_of;  ///< per object, -1: no region
 };
 
 /// Regions as a perfect detector and encoder would give them, with boxes somewhat off and up to

@@ -18,7 +18,8 @@ template <typename Points>
 std::string table(const Points& points) {
   std::ostringstream out;
   out << kHeader;
-  for (const auto& point : points) out << point.step << ',' << point.name << ',' << point.value << '\n';
+  for (const auto& point : points)
+    out << point.step << ',' << point.name << ',' << point.value << '\n';
   return out.str();
 }
 
@@ -33,8 +34,9 @@ std::string plot(const std::string& name, const std::vector<std::pair<int64_t, d
   const double span = high > low ? high - low : 1;
   const auto last = static_cast<double>(std::max<int64_t>(points.back().first, 1));
   std::ostringstream out;
-  out << "<figure><figcaption>" << name << ": " << points.back().second << "</figcaption><svg width='"
-      << kWidth << "' height='" << kHeight << "'><polyline fill='none' stroke='#1560bd' points='";
+  out << "<figure><figcaption>" << name << ": " << points.back().second
+      << "</figcaption><svg width='" << kWidth << "' height='" << kHeight
+      << "'><polyline fill='none' stroke='#1560bd' points='";
   for (const auto& [step, value] : points) {
     out << kWidth * static_cast<double>(step) / last << ','
         << (kHeight - 4) * (1 - (value - low) / span) + 2 << ' ';

@@ -18,10 +18,10 @@ double normal(Random& random) {
 
 at::Tensor normalised(const Scene& scene) {
   const PixelNorm norm;
-  const auto pixels = at::from_blob(const_cast<uint8_t*>(scene.rgb.data()),
-                                    {scene.size, scene.size, 3}, at::kByte)
-                          .permute({2, 0, 1})
-                          .to(at::kFloat);
+  const auto pixels =
+      at::from_blob(const_cast<uint8_t*>(scene.rgb.data()), {scene.size, scene.size, 3}, at::kByte)
+          .permute({2, 0, 1})
+          .to(at::kFloat);
   const auto column = [](const std::array<float, 3>& values) {
     return at::tensor(at::ArrayRef<float>(values.data(), 3)).view({3, 1, 1});
   };

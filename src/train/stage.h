@@ -13,11 +13,11 @@ namespace groma::train {
 
 /// What one forward pass of a worker is about.
 struct Work {
-  uint64_t seed = 0;     ///< of the whole run
+  uint64_t seed = 0;  ///< of the whole run
   int64_t step = 0;
-  int64_t first = 0;     ///< first entry of the data in this pass
-  int64_t count = 0;     ///< how many
-  double progress = 0;   ///< share of the stage's steps that are done, in [0, 1)
+  int64_t first = 0;    ///< first entry of the data in this pass
+  int64_t count = 0;    ///< how many
+  double progress = 0;  ///< share of the stage's steps that are done, in [0, 1)
 };
 
 /// Numbers to report, averaged over the passes of a step.

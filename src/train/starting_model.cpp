@@ -54,8 +54,8 @@ StartingModel starting_model(const std::string& directory, const std::vector<std
   validate(start.config);
   start.model = GromaModel(start.config);
   if (trained) {
-    io::assign_weights(*start.model, std::move(tensors),
-                       [](const std::string&) { return at::kFloat; }, at::kCPU);
+    io::assign_weights(
+        *start.model, std::move(tensors), [](const std::string&) { return at::kFloat; }, at::kCPU);
   } else {
     initialise(*start.model, seed);
   }

@@ -14,7 +14,7 @@ namespace groma::train {
 struct StartingModel {
   std::string directory;
   ModelConfig config;
-  GromaModel model{nullptr};  ///< float parameters
+  GromaModel model{nullptr};           ///< float parameters
   std::optional<Tokenizer> tokenizer;  ///< empty where the folder holds none
 
   /// Writes the weights as a checkpoint of the published layout, with the folder's other files.

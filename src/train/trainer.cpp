@@ -180,7 +180,6 @@ bool Run::report(const std::function<bool(const TrainProgress&)>& on_progress) {
 }
 
 TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress) {
-  constexpr int64_t kReportSteps = 20;
   constexpr double kExplosion = 20;  // times the usual loss
   TrainResult result;
   save();
@@ -189,15 +188,15 @@ TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress
     loss_sum_ += loss;
     ++summed_;
     usual_loss_ = usual_loss_ == 0 ? loss : 0.98 * usual_loss_ + 0.02 * loss;
-    require(loss < kExplosion * usual_loss_ + 1, "train: step ", state_.step, ": the loss jumped to ",
-            loss, " from about ", usual_loss_,
+    require(loss < kExplosion * usual_loss_ + 1, "train: step ", state_.step,
+            ": the loss jumped to ", loss, " from about ", usual_loss_,
             "; the last checkpoint is good: lower the rate and resume");
     const bool last = state_.step == recipe_.schedule.steps;
     progress_.validation.clear();
     if (last || state_.step % recipe_.validate_every == 0) {
       if (recipe_.validation_scenes > 0 && stage_.validate) progress_.validation = validate();
     }
-    if (last || state_.step % kReportSteps == 0 || !progress_.validation.empty()) {
+    if (last || state_.step % options_.report_every == 0 || !progress_.validation.empty()) {
       if (!report(on_progress)) result.stopped = true;
     }
     if (last || result.stopped || seconds_since(saved_) > 60 * recipe_.checkpoint_minutes) save();
@@ -217,6 +216,8 @@ TrainResult train(const TrainOptions& options,
   auto recipe = read_recipe(options.recipe);
   if (options.steps > 0) recipe.schedule.steps = options.steps;
   recipe.schedule.decay = std::min(recipe.schedule.decay, recipe.schedule.steps);
+  require(options.report_every > 0, "train: report every ", options.report_every,
+          " steps; give 1 or more");
   require(!options.out.empty(), "train: no folder for the results; give --out");
   io::make_folder(options.out);
   keep_freed_memory();

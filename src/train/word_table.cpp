@@ -42,8 +42,7 @@ std::array<int64_t, WordTable::kGroups> WordTable::labels(const SceneObject& obj
   return result;
 }
 
-at::Tensor WordTable::loss(const at::Tensor& tokens,
-                           const std::vector<const SceneObject*>& objects,
+at::Tensor WordTable::loss(const at::Tensor& tokens, const std::vector<const SceneObject*>& objects,
                            at::Tensor* right) const {
   const auto regions = static_cast<int64_t>(objects.size());
   const auto labels_of = at::empty({static_cast<int64_t>(kGroups), regions}, at::kLong);
