@@ -36,21 +36,21 @@ torch::Tensor next_positions(const Pack& pack) {
   return at::cat(parts);
 }
 
-Rotary::Rotary(const torch::Tensor& positions, int64_t head_width, double theta,
-               at::ScalarType dtype) {
+Rotary::Rotary(const torch::Tensor& positions, int64_t head_width, double theta) {
   const auto options = positions.options().dtype(at::kFloat);
   const auto exponent = at::arange(0, head_width, 2, options) / static_cast<double>(head_width);
   const auto frequency = 1.0 / at::pow(theta, exponent);
   const auto half = positions.to(at::kFloat).unsqueeze(1) * frequency;  // [T, head width / 2]
   const auto angle = at::cat({half, half}, 1);
-  cos = angle.cos().to(dtype);
-  sin = angle.sin().to(dtype);
+  cos = angle.cos();
+  sin = angle.sin();
 }
 
 torch::Tensor Rotary::turn(const torch::Tensor& x) const {
   const auto half = x.size(-1) / 2;
-  const auto first = x.narrow(-1, 0, half), second = x.narrow(-1, half, half);
-  return x * cos + at::cat({-second, first}, -1) * sin;
+  const auto wide = x.to(at::kFloat);
+  const auto first = wide.narrow(-1, 0, half), second = wide.narrow(-1, half, half);
+  return (wide * cos + at::cat({-second, first}, -1) * sin).to(x.scalar_type());
 }
 
 RmsNormImpl::RmsNormImpl(int64_t width, double eps) : eps(eps) {
@@ -58,10 +58,9 @@ RmsNormImpl::RmsNormImpl(int64_t width, double eps) : eps(eps) {
 }
 
 torch::Tensor RmsNormImpl::forward(const torch::Tensor& x) {
-  // In float whatever the dtype, as HF LlamaRMSNorm.
   const auto wide = x.to(at::kFloat);
   const auto scale = at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + eps);
-  return weight * (wide * scale).to(x.scalar_type());
+  return weight * (wide * scale).to(weight.scalar_type());
 }
 
 LlamaAttentionImpl::LlamaAttentionImpl(const LanguageConfig& config)
@@ -122,9 +121,10 @@ LlamaImpl::LlamaImpl(const LanguageConfig& config) : config(config) {
 
 torch::Tensor LlamaImpl::forward(const torch::Tensor& embeds, const torch::Tensor& positions,
                                  const Pack& pack, std::vector<torch::Tensor>* hidden) {
-  const Rotary rotary(positions, config.hidden / config.heads, config.rope_theta,
-                      embeds.scalar_type());
-  auto x = embeds;
+  const Rotary rotary(positions, config.hidden / config.heads, config.rope_theta);
+  // The sum that runs through the layers is kept in float: in bfloat16 it would lose a bit or two
+  // of every layer's share, at no gain in time.
+  auto x = embeds.to(at::kFloat);
   for (size_t i = 0; i < layers->size(); ++i) {
     if (hidden) hidden->push_back(x);
     x = layers[i]->as<LlamaLayer>()->forward(x, rotary, pack, static_cast<int64_t>(i));

@@ -28,12 +28,13 @@ torch::Tensor next_positions(const Pack& pack);
 /// Cosine and sine of the rotary angles of T positions.
 struct Rotary {
   /// positions [T] int64
-  Rotary(const torch::Tensor& positions, int64_t head_width, double theta, at::ScalarType dtype);
+  Rotary(const torch::Tensor& positions, int64_t head_width, double theta);
   /// x [heads, T, head width]; the two halves of the width turn together (HF layout)
   torch::Tensor turn(const torch::Tensor& x) const;
-  torch::Tensor cos, sin;  ///< [T, head width]
+  torch::Tensor cos, sin;  ///< [T, head width] float
 };
 
+/// Scales rows to unit mean square: computed in float, returned in the dtype of `weight`.
 struct RmsNormImpl : torch::nn::Module {
   RmsNormImpl(int64_t width, double eps);
   torch::Tensor forward(const torch::Tensor& x);
@@ -66,9 +67,9 @@ TORCH_MODULE(LlamaLayer);
 struct LlamaImpl : torch::nn::Module {
   explicit LlamaImpl(const LanguageConfig& config);
 
-  /// embeds     [T, H] rows of the pack
+  /// embeds     [T, H] rows of the pack, any floating type
   /// positions  [T] int64
-  /// hidden     when given, receives the input of every layer, then the output of the last
+  /// hidden     when given, receives the input of every layer, then the output of the last; float
   /// returns    [T, H] after the final norm; the caches have grown
   torch::Tensor forward(const torch::Tensor& embeds, const torch::Tensor& positions,
                         const Pack& pack, std::vector<torch::Tensor>* hidden = nullptr);

@@ -44,7 +44,7 @@ at::Tensor looking(GromaModelImpl& model, const PackedQuestions& pack, const Pac
   const auto group = block.self_attn->heads / block.self_attn->kv_heads;
   const auto x = block.input_layernorm(output.hidden[layer].narrow(0, first, pack.rows()));
   const Rotary rotary(output.positions.narrow(0, first, pack.rows()), width,
-                      model.config.language.rope_theta, x.scalar_type());
+                      model.config.language.rope_theta);
   const auto part = [&](nn::Linear& projection, int64_t h) {
     const auto y = at::linear(x, projection->weight.narrow(0, h * width, width));
     return rotary.turn(y.unsqueeze(0))[0].to(at::kFloat);  // [rows, width]
