@@ -35,7 +35,7 @@ ChatResult ask(Session& session, const Image& image, const std::string& prompt,
     if (stream) std::cout << printable(piece) << std::flush;
     return interrupts() == 0;
   };
-  const auto answer = session.chat(prompt, boxes, options);
+  auto answer = session.chat(prompt, boxes, options);
 
   if (args.json) {
     std::cout << to_json(answer, image) << std::endl;

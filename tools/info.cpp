@@ -19,13 +19,18 @@ std::string grouped(std::int64_t number) {
   return digits;
 }
 
-/// GiB of weights when all but the stages that stay in float32 take `width` bytes a number.
-double weights_gib(const ModelInfo& info, std::int64_t width) {
+/// Memory of weights when all but the stages that stay in float32 take `width` bytes a number.
+std::string weights_size(const ModelInfo& info, std::int64_t width) {
+  constexpr double kMiB = 1024.0 * 1024;
   std::int64_t bytes = 0;
   for (const auto& stage : info.stages) {
     bytes += stage.parameters * (stage.always_float32 ? 4 : width);
   }
-  return static_cast<double>(bytes) / (1024.0 * 1024 * 1024);
+  const double mib = static_cast<double>(bytes) / kMiB;
+  char text[40];
+  std::snprintf(text, sizeof(text), "%.1f %s", mib < 1024 ? mib : mib / 1024,
+                mib < 1024 ? "MiB" : "GiB");
+  return text;
 }
 
 void print(const ModelInfo& info) {
@@ -35,8 +40,8 @@ void print(const ModelInfo& info) {
   std::printf("%-18s %18s parameters\n\n", "all", grouped(info.parameters).c_str());
   std::printf("files              %s; computes in %s\n", info.file_dtype.c_str(),
               info.compute_dtype.c_str());
-  std::printf("memory of weights  %.1f GiB in fp32, %.1f GiB in bf16 or fp16\n",
-              weights_gib(info, 4), weights_gib(info, 2));
+  std::printf("memory of weights  %s in fp32, %s in bf16 or fp16\n", weights_size(info, 4).c_str(),
+              weights_size(info, 2).c_str());
   std::printf("picture            %d x %d pixels, %d tokens\n", info.image_size, info.image_size,
               info.image_tokens);
   std::printf("regions            %d proposals, at most %d regions; geometry as %s\n", info.queries,
