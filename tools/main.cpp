@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   groma::add_synth_command(app);
   groma::add_eval_command(app);
   groma::add_train_command(app);
+  groma::add_measure_command(app);
   try {
     app.parse(argc, argv);  // runs the command
     std::cout.flush();

@@ -6,6 +6,8 @@
 #include <memory>
 
 #include "commands.h"
+#include "train/detection_stage.h"
+#include "train/world_figures.h"
 
 namespace groma {
 namespace {
@@ -35,6 +37,25 @@ void print(const train::TrainProgress& progress) {
 }
 
 }  // namespace
+
+void add_measure_command(CLI::App& app) {
+  auto* command = app.add_subcommand("measure", "Ask a checkpoint about held-out scenes and count");
+  auto options = std::make_shared<train::FigureOptions>();
+  auto model = std::make_shared<std::string>();
+  auto world = std::make_shared<std::string>("shapes");
+  command->add_option("--model", *model, "Checkpoint")->required();
+  command->add_option("--world", *world, "shapes, things or both");
+  command->add_option("--scenes", options->scenes, "How many scenes");
+  command->add_option("--seed", options->seed, "Of the scenes");
+  command->add_option("--threads", options->threads, "Scenes at a time");
+  command->callback([=] {
+    options->world = train::world_named(*world);
+    for (const auto& [name, figure] : train::measure(*model, *options)) {
+      std::printf("%-20s %.3f  %.1f / %.0f\n", name.c_str(), figure.value(), figure.hits,
+                  figure.total);
+    }
+  });
+}
 
 void add_train_command(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train one of the paper's three stages");

@@ -38,6 +38,11 @@ std::vector<std::string> used_words(const SceneObject& object, const std::string
   return result;
 }
 
+void remove_all(std::string& text, const std::string& part) {
+  for (auto at = text.find(part); at != text.npos; at = text.find(part))
+    text.erase(at, part.size());
+}
+
 bool complete(const Utterance& utterance, const std::vector<int64_t>& region_of) {
   for (const auto& mention : utterance.mentions) {
     for (const int object : mention.objects) {
@@ -83,10 +88,13 @@ void QuestionWriter::add_turn(const Scene& scene, const ChosenTurn& turn,
     rank.push_back(region < 0 ? INT_MAX : static_cast<int>(region));
   }
   std::vector<int64_t> referred;
-  const auto asked = tagged(*turn.question, Speaker::kUser, [&](int object) -> std::string {
+  auto asked = tagged(*turn.question, Speaker::kUser, [&](int object) -> std::string {
     referred.push_back(region_of[object]);
     return "<roi><refer_box></roi><refer_feat>";
   });
+  if (!turn.marked) {
+    for (const char* tag : {"<p>", "</p>"}) remove_all(asked, tag);
+  }
   const auto answer = in_order(*turn.answer, rank);
   const auto said = tagged(answer, Speaker::kAssistant, [&](int object) {
     return "<r" + std::to_string(region_of[object]) + ">";
@@ -148,7 +156,7 @@ void QuestionWriter::add_turn(const Scene& scene, const ChosenTurn& turn,
 }
 
 bool QuestionWriter::write(const Scene& scene, const Question& question,
-                           const std::vector<int64_t>& region_of, bool steps,
+                           const std::vector<int64_t>& region_of, bool steps, bool marked,
                            QuestionRows& rows) const {
   std::vector<ChosenTurn> turns;
   const bool refers = question.task == Task::kRefer;
@@ -157,7 +165,7 @@ bool QuestionWriter::write(const Scene& scene, const Question& question,
     const auto& answer = long_answer ? turn.steps : turn.answer;
     if (!complete(turn.question, region_of) || !complete(answer, region_of)) return false;
     turns.push_back({&turn.question, &answer, turn.grounded || (refers && long_answer),
-                     refers && !long_answer && !turn.steps.text.empty()});
+                     refers && !long_answer && !turn.steps.text.empty(), marked});
   }
   rows = {};
   rows.kind = question.kind;

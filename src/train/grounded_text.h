@@ -44,9 +44,11 @@ class QuestionWriter {
   /// region_of  region of each object of the scene, -1 where none covers it
   /// steps      a referring question's answer first names what it builds on; it is then asked for
   ///            with [grounding]
+  /// marked     what a question looks for stands in <p></p>, as evaluation protocols write it;
+  ///            people who type do not
   /// returns    false when a region that the question needs is missing
   bool write(const Scene& scene, const Question& question, const std::vector<int64_t>& region_of,
-             bool steps, QuestionRows& rows) const;
+             bool steps, bool marked, QuestionRows& rows) const;
 
   /// Ids of the words that describe an object.
   std::vector<int64_t> words_of(const SceneObject& object) const;
@@ -60,6 +62,7 @@ class QuestionWriter {
     const Utterance* answer;
     bool grounded;
     bool second_hop;
+    bool marked;
   };
   void add_turn(const Scene& scene, const ChosenTurn& turn, const std::vector<int64_t>& region_of,
                 const std::string& words, QuestionRows& rows) const;

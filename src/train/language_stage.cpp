@@ -77,6 +77,7 @@ class LanguageStage {
     SceneBatch batch;
     std::vector<SceneRegions> regions;
     std::vector<PackedQuestions> packs;
+    Proposals proposals;  // with gradients where the recipe trains detection along
   };
   Sample sample(GromaModelImpl& model, SceneBatch batch, const Phase& phase, int questions,
                 bool training, Random& random) const;
@@ -109,7 +110,9 @@ LanguageStage::Sample LanguageStage::sample(GromaModelImpl& model, SceneBatch ba
       sample.regions.push_back(oracle_regions(model, scene, words_, random));
     }
   } else {
-    sample.regions = seen_regions(model, sample.batch, training, random);
+    const bool detects = training && recipe_.loss("detection") > 0;
+    sample.regions =
+        seen_regions(model, sample.batch, training, random, detects ? &sample.proposals : nullptr);
   }
   for (size_t b = 0; b < scenes.size(); ++b) {
     auto& regions = sample.regions[b];
@@ -119,8 +122,9 @@ LanguageStage::Sample LanguageStage::sample(GromaModelImpl& model, SceneBatch ba
     std::vector<QuestionRows> rows;
     for (const auto& question : train::questions(scenes[b], random, counts)) {
       QuestionRows one;
-      const bool steps = random.chance(0.5);
-      if (writer_.write(scenes[b], question, regions.region_of, steps, one)) rows.push_back(one);
+      const bool steps = random.chance(0.5), marked = random.chance(recipe_.marked_share);
+      if (writer_.write(scenes[b], question, regions.region_of, steps, marked, one))
+        rows.push_back(one);
     }
     const auto image_tokens = regions.image_tokens.defined() ? regions.image_tokens.size(0) : 0;
     sample.packs.push_back(
@@ -170,6 +174,13 @@ Losses LanguageStage::weigh(GromaModelImpl& model, const Sample& sample,
   }
   if (recipe_.loss("words") > 0 && !tokens.empty()) {
     losses.add("words", words_.loss(at::stack(tokens), objects), recipe_.loss("words"));
+  }
+  if (sample.proposals.boxes_cxcywh.defined()) {
+    losses.add("detection",
+               detection_loss(*model.proposer, sample.proposals, sample.batch.truth, {},
+                              ScoreHeads::kQuality)
+                   .total,
+               recipe_.loss("detection"));
   }
   return losses;
 }

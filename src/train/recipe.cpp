@@ -158,6 +158,7 @@ Recipe read_recipe(const std::string& path) {
   }
   in.read_positive("questions_per_image", out.questions_per_image);
   in.read("image_token_share", out.image_token_share);
+  in.read("marked_share", out.marked_share);
   in.read("oracle_features", out.oracle_features);
   in.read("world", out.world);
   in.read("small_share", out.small_share);

@@ -59,6 +59,7 @@ struct Recipe {
   std::vector<Phase> phases;             ///< curriculum of the language stages
   int questions_per_image = 8;
   double image_token_share = 0.5;  ///< how often the image's tokens are shown
+  double marked_share = 1;         ///< how often what is looked for stands in <p></p>
   bool oracle_features = false;    ///< regions come from the truth instead of from the picture
   std::string world = "shapes";
   double small_share = 0.33, hidden_share = 0.36;  ///< of the worlds' objects

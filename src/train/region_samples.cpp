@@ -86,22 +86,25 @@ SceneRegions oracle_regions(GromaModelImpl& model, const Scene& scene, const Wor
 }
 
 std::vector<SceneRegions> seen_regions(GromaModelImpl& model, const SceneBatch& batch,
-                                       bool with_truth, Random& random) {
+                                       bool with_truth, Random& random, Proposals* proposals) {
   constexpr double kTruthScore = 0.2;
   std::vector<at::Tensor> hidden;
-  Proposals proposals;
+  Proposals seen;
   {
-    const at::NoGradGuard frozen;
+    const at::AutoGradMode gradients(proposals != nullptr && at::GradMode::is_enabled());
     hidden = model.see(batch.pixels);
-    proposals = model.propose(hidden);
+    seen = model.propose(hidden);
   }
+  if (proposals) *proposals = seen;
+  const auto all_boxes = seen.boxes_cxcywh.detach();
+  const auto all_scores = fuse_scores(seen.coco_logits.detach(), seen.sa1b_logits.detach());
   std::vector<SceneRegions> result(batch.scenes.size());
   std::vector<at::Tensor> boxes, images;
   for (size_t b = 0; b < batch.scenes.size(); ++b) {
     const auto at = static_cast<int64_t>(b);
     const auto& truth = batch.truth[b].boxes_cxcywh;
-    auto candidates = proposals.boxes_cxcywh[at];
-    auto scores = fuse_scores(proposals.coco_logits, proposals.sa1b_logits)[at];
+    auto candidates = all_boxes[at];
+    auto scores = all_scores[at];
     if (with_truth) {
       candidates = at::cat({candidates, truth});
       scores = at::cat({scores, at::full({truth.size(0)}, kTruthScore)});

@@ -25,10 +25,13 @@ struct SceneRegions {
 SceneRegions oracle_regions(GromaModelImpl& model, const Scene& scene, const WordTable& words,
                             Random& random);
 
-/// Regions of a batch as the model finds them; vision encoder and proposer get no gradients.
+/// Regions of a batch as the model finds them.
 ///
 /// with_truth  true boxes join the candidates at score 0.2, as in the original training
+/// proposals   when given, receives the proposer's outputs, and vision encoder and proposer get
+///             gradients; else they are frozen
 std::vector<SceneRegions> seen_regions(GromaModelImpl& model, const SceneBatch& batch,
-                                       bool with_truth, Random& random);
+                                       bool with_truth, Random& random,
+                                       Proposals* proposals = nullptr);
 
 }  // namespace groma::train

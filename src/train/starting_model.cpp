@@ -5,9 +5,9 @@
 #include <filesystem>
 
 #include "check.h"
+#include "init.h"
 #include "io/file.h"
 #include "io/weights.h"
-#include "train/initialise.h"
 #include "train/run_state.h"
 #include "train/word_table.h"
 

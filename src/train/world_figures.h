@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "train/worlds/scene.h"
+
+namespace groma::train {
+
+/// What is measured of a checkpoint on held-out scenes of a world.
+struct FigureOptions {
+  World world = World::kShapes;
+  int scenes = 300;
+  std::uint64_t seed = 0;
+  int threads = 1;
+};
+
+/// A share: hits of total. `blind` scores are what picking any object that fits the target's own
+/// words would give.
+struct WorldFigure {
+  double hits = 0, total = 0;
+  double value() const { return total > 0 ? hits / total : 0; }
+};
+
+/// Asks a checkpoint about scenes that no training has seen, with the model's own proposals and
+/// greedy answers.
+///
+/// Names: "AR50", "AR", "kept AR50", "kept precision"; "REC attr", "REC rel" ... of the first
+/// region of a plain answer, "REC rel steps" ... of the last one of a [grounding] answer, "blind
+/// rel" ...; "REC small" ... by the target's size; "caption", "ground recall", "ground precision",
+/// "count", "count within one", "yes/no", "absent", "describe recall", "describe precision" (phrase
+/// and box). throws    Error when the checkpoint cannot be loaded
+std::map<std::string, WorldFigure> measure(const std::string& directory,
+                                           const FigureOptions& options);
+
+}  // namespace groma::train
