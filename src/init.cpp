@@ -1,7 +1,7 @@
 #include "init.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/InferenceMode.h>
 
 #include <cmath>
@@ -15,123 +15,112 @@
 namespace groma {
 namespace {
 
-uint64_t mixed(uint64_t x) {  // splitmix64, Steele et al. 2014
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
+uint64_t hash(const std::string& text, uint64_t seed) {
+  uint64_t h = 14695981039346656037ull ^ seed;  // FNV-1a
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  return h;
 }
 
-uint64_t key_of(const std::string& name, uint64_t seed) {
-  uint64_t key = mixed(seed);
-  for (const unsigned char c : name) key = mixed(key ^ c);
-  return key;
-}
-
-/// Uniform numbers of the given standard deviation; element i depends on `key` and i alone.
-at::Tensor uniform(at::IntArrayRef shape, double deviation, uint64_t key) {
-  auto result = at::empty(shape, at::kFloat);
-  auto* out = result.data_ptr<float>();
-  const double reach = deviation * std::numbers::sqrt3;
-  at::parallel_for(0, result.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const auto bits = mixed(key + static_cast<uint64_t>(i)) >> 11;
-      out[i] = static_cast<float>((static_cast<double>(bits) * 0x1.0p-52 - 1) * reach);
-    }
-  });
-  return result;
-}
-
-bool has(const std::string& name, std::string_view part) {
+bool contains(const std::string& name, const char* part) {
   return name.find(part) != std::string::npos;
 }
 
-/// Deformable attention begins by looking in as many directions as it has heads, point p at
-/// distance p + 1. Zhu et al. 2021; reference DeformableDetrMultiscaleDeformableAttention.
-at::Tensor offset_directions(int64_t size, int64_t heads, int64_t levels) {
-  const auto angle = at::arange(heads, at::kFloat) * (2 * std::numbers::pi / heads);
-  auto direction = at::stack({angle.cos(), angle.sin()}, -1);
-  direction = direction / direction.abs().amax(-1, true);  // [heads, 2]
-  const auto points = size / (heads * levels * 2);
-  const auto distance = at::arange(1, points + 1, at::kFloat).view({1, 1, points, 1});
-  return (direction.view({heads, 1, 1, 2}) * distance).expand({heads, levels, points, 2}).flatten();
+at::Tensor xavier(at::IntArrayRef shape, at::Generator& random) {
+  const auto out = static_cast<double>(shape[0]);
+  double in = 1;
+  for (size_t i = 1; i < shape.size(); ++i) in *= static_cast<double>(shape[i]);
+  const double bound = std::sqrt(6.0 / (in + out));
+  return at::empty(shape).uniform_(-bound, bound, random);
 }
 
-at::Tensor proposer_value(const std::string& name, at::IntArrayRef shape,
-                          const ProposerConfig& config, uint64_t key) {
-  constexpr double kPrior = 0.01;  // probability of an object before training
-  if (has(name, "sampling_offsets.bias")) {
-    const auto heads = has(name, "encoder_attn") ? config.decoder_heads : config.encoder_heads;
-    return offset_directions(shape[0], heads, config.levels);
+/// Every head looks its own way, every point one step further. Zhu et al. 2021.
+at::Tensor directions(int64_t heads, int64_t levels, int64_t points) {
+  auto bias = at::zeros({heads, levels, points, 2});
+  auto at_bias = bias.accessor<float, 4>();
+  for (int64_t h = 0; h < heads; ++h) {
+    const double angle = 2 * std::numbers::pi * static_cast<double>(h) / static_cast<double>(heads);
+    const double x = std::cos(angle), y = std::sin(angle);
+    const double reach = std::max(std::abs(x), std::abs(y));
+    for (int64_t l = 0; l < levels; ++l) {
+      for (int64_t p = 0; p < points; ++p) {
+        at_bias[h][l][p][0] = static_cast<float>(x / reach * static_cast<double>(p + 1));
+        at_bias[h][l][p][1] = static_cast<float>(y / reach * static_cast<double>(p + 1));
+      }
+    }
   }
-  if (has(name, "sampling_offsets.weight") || has(name, "attention_weights.")) {
-    return at::zeros(shape);
-  }
-  if (has(name, "bbox_embed.") && has(name, "layers.2.")) return at::zeros(shape);
-  if (has(name, "class_embed") && has(name, ".bias")) {
-    return at::full(shape, -std::log((1 - kPrior) / kPrior));
-  }
-  if (has(name, "level_embed")) return uniform(shape, 1, key);
-  // Xavier: variance 2 / (fan in + fan out).
-  const auto cells = shape.size() == 4 ? shape[2] * shape[3] : 1;
-  return uniform(shape, std::sqrt(2.0 / static_cast<double>((shape[0] + shape[1]) * cells)), key);
+  return bias.flatten();
 }
 
-/// Sines and cosines of rows and columns, small: a table that is random otherwise takes long to
-/// find out where a patch is.
-at::Tensor position_table(at::IntArrayRef shape, uint64_t key) {
-  constexpr double kAmplitude = 0.3;
-  const auto width = shape[2], cells = shape[1] - 1;
-  const auto side = static_cast<int64_t>(std::lround(std::sqrt(cells)));
-  const auto features = width / 4;
+/// Sine and cosine of rows and columns, a table that already says where a patch is.
+at::Tensor position_table(int64_t rows, int64_t width) {
+  const auto side = static_cast<int64_t>(std::sqrt(rows - 1));
+  const auto quarter = width / 4;
   const auto frequency =
-      at::pow(10000.0, -at::arange(features, at::kFloat) / static_cast<double>(features));
-  const auto angle = at::arange(side, at::kFloat).unsqueeze(1) * frequency;  // [side, features]
-  const auto waves = at::cat({angle.sin(), angle.cos()}, 1);
-  const auto half = waves.size(1);
-  const auto rows = waves.unsqueeze(1).expand({side, side, half});
-  const auto columns = waves.unsqueeze(0).expand({side, side, half});
-  auto table = uniform(shape, 0.02, key);
-  table.narrow(1, 1, cells)
-      .narrow(2, 0, 2 * half)
-      .copy_(kAmplitude * at::cat({rows, columns}, -1).view({1, cells, 2 * half}));
-  return table;
+      at::pow(100.0, -at::arange(quarter, at::kFloat) / static_cast<double>(quarter));
+  const auto angle = at::arange(side, at::kFloat).unsqueeze(1) * frequency;  // [side, quarter]
+  const auto wave = at::cat({angle.sin(), angle.cos()}, 1);                  // [side, width / 2]
+  const auto y = wave.unsqueeze(1).expand({side, side, -1});
+  const auto x = wave.unsqueeze(0).expand({side, side, -1});
+  const auto patches = at::cat({y, x}, 2).flatten(0, 1);
+  const auto rest = width - patches.size(1);
+  auto table = at::constant_pad_nd(patches, {0, rest});
+  return at::cat({at::zeros({1, width}), table}).unsqueeze(0) * 0.3;
+}
+
+at::Tensor bias_value(const std::string& name, at::IntArrayRef shape,
+                      const ProposerConfig& config) {
+  constexpr double kRare = -3;  // few queries are objects: start by saying no
+  if (contains(name, "sampling_offsets")) {
+    const bool encoder = contains(name, "encoder.layers");
+    const auto heads = encoder ? config.encoder_heads : config.decoder_heads;
+    const auto points = encoder ? config.encoder_points : config.decoder_points;
+    return directions(heads, config.levels, points);
+  }
+  return at::full(shape, contains(name, "class_embed") ? kRare : 0.0);
 }
 
 }  // namespace
 
 at::Tensor initial_value(const std::string& name, at::IntArrayRef shape, const ModelConfig& config,
                          uint64_t seed) {
-  const auto key = key_of(name, seed);
-  const bool norm = has(name, "norm") || has(name, ".gn.") || has(name, "pos_embedd.2.") ||
-                    has(name, "pos_embedd.5.") ||
-                    (has(name, "input_proj.") && shape.size() == 1 && has(name, ".weight"));
-  if (norm && has(name, "weight")) return at::ones(shape);
-  if (has(name, "lambda1")) return at::ones(shape);  // layer scale
-  if (has(name, "position_embeddings") && has(name, "vis_encoder")) {
-    return position_table(shape, key);
+  auto random = at::make_generator<at::CPUGeneratorImpl>(hash(name, seed));
+  const auto normal = [&](double deviation) {
+    return at::empty(shape).normal_(0, deviation, random);
+  };
+  constexpr double kEmbedding = 0.15, kSmall = 0.02;
+  if (name.ends_with(".bias")) return bias_value(name, shape, config.proposer);
+  if (contains(name, "layer_scale")) return at::full(shape, 0.5);
+  if (contains(name, "position_embeddings") && shape.size() == 3) {
+    return position_table(shape[1], shape[2]);
   }
-  const bool bias = name.ends_with(".bias");
-  if (computes_in_float(name) &&
-      (!bias || has(name, "sampling_offsets") || has(name, "class_embed"))) {
-    return proposer_value(name, shape, config.proposer, key);
+  if (contains(name, "query_position_embeddings")) return normal(1);
+  if (name.ends_with("embed_tokens.weight") || name.starts_with("new_input_embs")) {
+    return normal(kEmbedding);
   }
-  if (bias) return at::zeros(shape);
-  if (has(name, "fuse_convs.") || has(name, "pconvs.")) {
-    // He: variance 2 / fan in, for the ReLU that follows.
-    return uniform(shape, std::sqrt(2.0 / static_cast<double>(shape[1] * shape[2] * shape[3])),
-                   key);
+  if (contains(name, "_token") || contains(name, "level_embed")) return normal(kSmall);
+  if (shape.size() == 1) return at::ones(shape);  // the norms' weights
+  if (name.starts_with("llm.") || name.starts_with("extra_lm_head")) {
+    // What is added to the stream counts once a branch: Radford et al. 2019.
+    const bool adds = contains(name, "o_proj") || contains(name, "down_proj");
+    const auto branches = 2.0 * static_cast<double>(config.language.layers);
+    const bool head = contains(name, "lm_head");
+    const double wide = head ? kSmall : 1 / std::sqrt(static_cast<double>(shape[1]));
+    return normal(adds ? wide / std::sqrt(branches) : wide);
   }
-  if (has(name, "region_encoder.") || has(name, "img_txt_bridge.")) {
-    return uniform(shape, std::sqrt(1.0 / static_cast<double>(shape[1])), key);
+  if (contains(name, "sampling_offsets") || contains(name, "attention_weights")) {
+    return at::zeros(shape);
   }
-  constexpr double kDeviation = 0.02;  // of transformers' initializer_range
-  return uniform(shape, kDeviation, key);
+  if (contains(name, "bbox_embed") && name.ends_with("layers.2.weight")) return at::zeros(shape);
+  return xavier(shape, random);
 }
 
 void initialise(GromaModelImpl& model, uint64_t seed) {
+  const at::NoGradGuard no_gradients;
   for (auto& item : model.named_parameters()) {
-    item.value().set_data(initial_value(item.key(), item.value().sizes(), model.config, seed));
+    const auto value = initial_value(item.key(), item.value().sizes(), model.config, seed);
+    TORCH_CHECK(value.sizes() == item.value().sizes(), "initialise: ", item.key(), " is ",
+                item.value().sizes(), ", its initial value ", value.sizes());
+    item.value().set_data(value.contiguous());
   }
 }
 

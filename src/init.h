@@ -11,8 +11,9 @@ namespace groma {
 
 /// Value of one parameter before any training, float.
 ///
-/// name      as registered; the rules are those of the reference's modules, by name
-/// seed      with the name it decides every random number, whatever the number of threads
+/// name      as registered; it decides the rule, and with the seed every random number
+/// source    DINOv2 (vision), Zhu et al. 2021 (sampling offsets, heads' biases), Touvron et al.
+/// 2023
 at::Tensor initial_value(const std::string& name, at::IntArrayRef shape, const ModelConfig& config,
                          std::uint64_t seed);
 
