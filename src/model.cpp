@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include <ATen/ATen.h>
+#include <ATen/OpMathType.h>
 
 #include "nn/group.h"
 
@@ -80,7 +81,8 @@ torch::Tensor GromaModelImpl::embed(const torch::Tensor& ids) {
 }
 
 torch::Tensor GromaModelImpl::logits(const torch::Tensor& hidden) {
-  return at::cat({lm_head(hidden), extra_lm_head(hidden)}, -1).to(at::kFloat);
+  const auto logits = at::cat({lm_head(hidden), extra_lm_head(hidden)}, -1);
+  return logits.to(at::toOpMathType(logits.scalar_type()));
 }
 
 bool computes_in_float(const std::string& parameter) {

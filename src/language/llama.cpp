@@ -1,6 +1,7 @@
 #include "language/llama.h"
 
 #include <ATen/ATen.h>
+#include <ATen/OpMathType.h>
 
 #include "nn/group.h"
 
@@ -48,7 +49,7 @@ Rotary::Rotary(const torch::Tensor& positions, int64_t head_width, double theta)
 
 torch::Tensor Rotary::turn(const torch::Tensor& x) const {
   const auto half = x.size(-1) / 2;
-  const auto wide = x.to(at::kFloat);
+  const auto wide = x.to(at::toOpMathType(x.scalar_type()));
   const auto first = wide.narrow(-1, 0, half), second = wide.narrow(-1, half, half);
   return (wide * cos + at::cat({-second, first}, -1) * sin).to(x.scalar_type());
 }
@@ -58,7 +59,7 @@ RmsNormImpl::RmsNormImpl(int64_t width, double eps) : eps(eps) {
 }
 
 torch::Tensor RmsNormImpl::forward(const torch::Tensor& x) {
-  const auto wide = x.to(at::kFloat);
+  const auto wide = x.to(at::toOpMathType(x.scalar_type()));
   const auto scale = at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + eps);
   return weight * (wide * scale).to(weight.scalar_type());
 }
@@ -124,7 +125,7 @@ torch::Tensor LlamaImpl::forward(const torch::Tensor& embeds, const torch::Tenso
   const Rotary rotary(positions, config.hidden / config.heads, config.rope_theta);
   // The sum that runs through the layers is kept in float: in bfloat16 it would lose a bit or two
   // of every layer's share, at no gain in time.
-  auto x = embeds.to(at::kFloat);
+  auto x = embeds.to(at::toOpMathType(embeds.scalar_type()));
   for (size_t i = 0; i < layers->size(); ++i) {
     if (hidden) hidden->push_back(x);
     x = layers[i]->as<LlamaLayer>()->forward(x, rotary, pack, static_cast<int64_t>(i));

@@ -34,7 +34,8 @@ struct Rotary {
   torch::Tensor cos, sin;  ///< [T, head width] float
 };
 
-/// Scales rows to unit mean square: computed in float, returned in the dtype of `weight`.
+/// Scales rows to unit mean square: computed in float (double stays double), returned in the dtype
+/// of `weight`.
 struct RmsNormImpl : torch::nn::Module {
   RmsNormImpl(int64_t width, double eps);
   torch::Tensor forward(const torch::Tensor& x);
