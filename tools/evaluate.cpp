@@ -86,6 +86,32 @@ void add_score_command(CLI::App& app) {
   command.callback([args] { score(*args); });
 }
 
+struct ConvertArgs {
+  eval::AnnotationFile from;
+  std::string to, out, instances;
+};
+
+void convert(const ConvertArgs& args) {
+  const auto done =
+      eval::convert_annotations(args.from, eval::format_named(args.to), args.out, args.instances);
+  print_warnings(done.warnings);
+  std::cerr << "groma eval convert: " << name_of(done.from) << " to " << args.to << ": "
+            << done.entries << " entries, " << done.boxes << " boxes\n";
+}
+
+void add_convert_command(CLI::App& app) {
+  auto& command = *app.add_subcommand("convert", "Write annotations in another form");
+  const auto args = std::make_shared<ConvertArgs>();
+  add_annotation_options(command, args->from);
+  command.get_option("--annotations")->required();
+  command.add_option("--to", args->to, "Form to write: jsonl, groma, mdetr, minigpt, refer, ...")
+      ->required();
+  command.add_option("-o,--out", args->out, "File to write")->type_name("FILE")->required();
+  command.add_option("--instances-out", args->instances, "Where the boxes of --to refer go")
+      ->type_name("FILE");
+  command.callback([args] { convert(*args); });
+}
+
 /// For comparing tokenizers: a caption a line in, its words a line out.
 void add_tokenize_command(CLI::App& app) {
   auto& command = *app.add_subcommand("tokenize", "Split captions as they are split for scoring");
@@ -103,6 +129,7 @@ void add_eval_command(CLI::App& app) {
   auto& command = *app.add_subcommand("eval", "Predict on a benchmark, score, convert annotations");
   command.require_subcommand(1);
   add_score_command(command);
+  add_convert_command(command);
   add_tokenize_command(command);
 }
 

@@ -34,7 +34,8 @@ int fail(const char* message) {
   return kFailed;
 }
 
-/// Starts the program anew with OpenMP's threads told to sleep while they wait, unless the user chose.
+/// Starts the program anew with OpenMP's threads told to sleep while they wait, unless the user
+/// chose.
 ///
 /// By default they spin: harmless on an idle machine, but with one core taken by other work every
 /// loop waits out a time slice and a small model becomes fifty times slower. libgomp reads the

@@ -40,6 +40,20 @@ struct AnnotationFile {
       false;  ///< refs(google).p shares images between its splits: refused unless set
 };
 
+struct ConvertResult {
+  Format from = Format::kAuto;  ///< as told from the content
+  std::size_t entries = 0;
+  std::size_t boxes = 0;
+  std::vector<std::string> warnings;
+};
+
+/// Writes an annotation file in another form; masks are left out, everything else that the form can
+/// hold is kept. kRefer also writes `instances` (empty: instances.json beside the file).
+///
+/// throws    Error naming file, entry and field of a mistake, or what the form cannot hold
+ConvertResult convert_annotations(const AnnotationFile& from, Format to, const std::string& path,
+                                  const std::string& instances = "");
+
 /// A box as annotation files write it: x, y of the upper left corner, width, height in pixels.
 using XywhBox = std::array<double, 4>;
 

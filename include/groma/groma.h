@@ -30,9 +30,9 @@ struct LoadOptions {
 
 /// How the candidate regions of an image are chosen. Unset fields come from config.json.
 struct RegionOptions {
-  std::optional<float> box_score;   ///< proposals must score above this, [0, 1]; published 0.15
-  std::optional<float> nms_iou;     ///< of two boxes overlapping more, the worse goes; published 0.6
-  std::optional<int> max_regions;   ///< 1..100 (the number of region tokens of the model)
+  std::optional<float> box_score;  ///< proposals must score above this, [0, 1]; published 0.15
+  std::optional<float> nms_iou;    ///< of two boxes overlapping more, the worse goes; published 0.6
+  std::optional<int> max_regions;  ///< 1..100 (the number of region tokens of the model)
   Resize resize = Resize::kBicubic;
   std::optional<std::uint64_t> shuffle_seed;  ///< number regions in random order, as in training
 };
@@ -49,7 +49,8 @@ struct ChatOptions {
   std::function<bool(std::string_view piece)> on_text = nullptr;
 };
 
-/// One candidate: its number K is its place in `ChatResult::regions`, and never changes in a session.
+/// One candidate: its number K is its place in `ChatResult::regions`, and never changes in a
+/// session.
 struct Region {
   Box box;
   float score = 0;     ///< proposal score in [0, 1]; 1 for a box given by the user
@@ -58,7 +59,7 @@ struct Region {
 
 /// A region that the answer names.
 struct NamedRegion {
-  int region = 0;     ///< index into `ChatResult::regions`
+  int region = 0;  ///< index into `ChatResult::regions`
   Box box;
   float score = 0;    ///< proposal score, [0, 1]
   float logprob = 0;  ///< natural logarithm of the probability of its token when it was generated
@@ -86,17 +87,17 @@ struct Timings {
   double regions_ms = 0;
   double prefill_ms = 0;
   double decode_ms = 0;
-  int prompt_positions = 0;     ///< length of the sequence before the answer
-  int reused_positions = 0;     ///< of these, taken from the key-value cache of an earlier turn
+  int prompt_positions = 0;  ///< length of the sequence before the answer
+  int reused_positions = 0;  ///< of these, taken from the key-value cache of an earlier turn
   int generated_tokens = 0;
 };
 
 struct ChatResult {
-  std::string text;             ///< the answer, tags removed
-  std::vector<Phrase> phrases;  ///< in order of appearance
-  std::vector<Region> regions;  ///< all regions the model saw, by number
-  std::string tagged;           ///< the answer as generated, with <p>, <roi> and <rK>
-  std::vector<std::int64_t> prompt_ids;     ///< before image and regions are expanded
+  std::string text;                      ///< the answer, tags removed
+  std::vector<Phrase> phrases;           ///< in order of appearance
+  std::vector<Region> regions;           ///< all regions the model saw, by number
+  std::string tagged;                    ///< the answer as generated, with <p>, <roi> and <rK>
+  std::vector<std::int64_t> prompt_ids;  ///< before image and regions are expanded
   std::vector<std::int64_t> generated_ids;
   Finish finish = Finish::kStop;
   Timings timings;
@@ -109,7 +110,8 @@ class Session {
  public:
   /// Asks the next question.
   ///
-  /// prompt    plain words; every "<box>" stands for the next of `boxes`. Nothing else in it is ever
+  /// prompt    plain words; every "<box>" stands for the next of `boxes`. Nothing else in it is
+  /// ever
   ///           read as a control token.
   /// boxes     pixels. With no "<box>" in the prompt they only join the regions; otherwise the
   ///           counts must match. From the second turn on a box takes the best region with
@@ -139,20 +141,21 @@ class Session {
 /// What a checkpoint is, for display.
 struct ModelInfo {
   struct Stage {
-    std::string name;  ///< "vision encoder", "proposer", "region encoder", "projector", "language model"
+    std::string
+        name;  ///< "vision encoder", "proposer", "region encoder", "projector", "language model"
     std::int64_t parameters = 0;
     bool always_float32 = false;  ///< whatever the dtype asked for
   };
   std::vector<Stage> stages;
   std::int64_t parameters = 0;
-  std::string file_dtype;            ///< of most weights in the files
-  std::string compute_dtype;         ///< of the language model as loaded
-  int image_size = 0;                ///< pixels a side of the network's input
+  std::string file_dtype;     ///< of most weights in the files
+  std::string compute_dtype;  ///< of the language model as loaded
+  int image_size = 0;         ///< pixels a side of the network's input
   int image_tokens = 0;
-  int queries = 0;                   ///< proposals before selection
-  int region_tokens = 0;             ///< most regions in a conversation
-  int context = 0;                   ///< most positions of a sequence
-  std::string roi_geometry;          ///< "released" or "exact"
+  int queries = 0;           ///< proposals before selection
+  int region_tokens = 0;     ///< most regions in a conversation
+  int context = 0;           ///< most positions of a sequence
+  std::string roi_geometry;  ///< "released" or "exact"
 };
 
 /// A loaded model. Immutable; its methods are safe to call from several threads.

@@ -103,11 +103,9 @@ Format detect_format(std::string_view text, const std::string& name) {
   return detect_object(rest, name);
 }
 
-Dataset read_annotations(const AnnotationFile& file) {
-  const auto mapped = io::MappedFile::open(file.path);
-  const std::string_view text = mapped->bytes();
-  const bool automatic = file.format == Format::kAuto;
-  const Format format = automatic ? detect_format(text, file.path) : file.format;
+namespace {
+
+Dataset read_as(std::string_view text, Format format, bool automatic, const AnnotationFile& file) {
   switch (format) {
     case Format::kMiniGpt:
       return read_minigpt_list(text, file.path);
@@ -120,6 +118,16 @@ Dataset read_annotations(const AnnotationFile& file) {
     default:
       return read_coco_shaped(text, file.path, automatic ? Format::kAuto : format);
   }
+}
+
+}  // namespace
+
+Dataset read_annotations(const AnnotationFile& file) {
+  const auto mapped = io::MappedFile::open(file.path);
+  const std::string_view text = mapped->bytes();
+  const bool automatic = file.format == Format::kAuto;
+  const Format format = automatic ? detect_format(text, file.path) : file.format;
+  return read_as(text, format, automatic, file);
 }
 
 }  // namespace groma::eval

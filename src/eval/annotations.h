@@ -27,10 +27,11 @@ Format detect_format(std::string_view text, const std::string& name);
 std::vector<DetectedBox> read_detections(std::string_view text, const std::string& name);
 
 /// Checks what no single field shows: ids that come twice or that nothing lists, negative sizes.
-/// Fills Annotation::entry and missing areas. `place` words an index, for example "annotations[3]".
+/// Fills Annotation::entry and missing areas.
 struct PlaceNames {
-  const char* entries = "images";
+  const char* entries = "images";  ///< what messages call the lists
   const char* annotations = "annotations";
+  bool have_areas = true;  ///< a missing area is worth a warning
 };
 void finish_dataset(Dataset& dataset, const std::string& name, const PlaceNames& places = {});
 

@@ -9,16 +9,14 @@
 namespace groma::eval {
 namespace {
 
-constexpr std::string_view kCocoUrl = "http://images.cocodataset.org/";
-
 template <std::size_t N>
 bool one_of(std::string_view key, const std::array<std::string_view, N>& names) {
   return std::find(names.begin(), names.end(), key) != names.end();
 }
 
-constexpr std::array<std::string_view, 9> kImageExtras = {
-    "original_id", "dataset_name", "tokens_negative", "img_id", "ref_id",
-    "sent_id",     "split",        "image_id",        "ann_id"};
+constexpr std::array<std::string_view, 12> kImageExtras = {
+    "original_id", "dataset_name", "tokens_negative", "img_id", "ref_id", "split", "image_id",
+    "ann_id",      "raw",          "tokens",          "kind",   "blind"};
 constexpr std::array<std::string_view, 3> kAnnotationExtras = {"original_id", "dataset_name",
                                                                "tokens_positive"};
 
@@ -74,6 +72,8 @@ class Reader {
       } else if (key == "caption") {
         entry.text = json_.string();
         signs_.entry_caption = true;
+      } else if (key == "name") {
+        entry.name = json_.string();
       } else if (key == "neg_category_ids") {
         entry.negative = json_.integers();
         entry.federated = signs_.federated = true;
@@ -91,7 +91,6 @@ class Reader {
     const bool at_coco = url.starts_with(kCocoUrl) && url.size() > kCocoUrl.size();
     if (at_coco && (file_name.empty() || signs_.federated)) {
       entry.image = url.substr(kCocoUrl.size());
-      entry.extra.emplace_back("coco_url", '"' + url + '"');
     } else {
       entry.image = file_name;
     }

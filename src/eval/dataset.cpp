@@ -1,5 +1,6 @@
 #include "eval/dataset.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -33,7 +34,7 @@ struct Tally {
   }
   void report(Dataset& dataset, const char* list, const std::string& what) const {
     if (count == 0) return;
-    dataset.warnings.push_back(std::to_string(count) + " of " +
+    dataset.warnings.push_back(io::quote(dataset.path) + ": " + std::to_string(count) + " of " +
                                std::to_string(dataset.annotations.size()) + " annotations " + what +
                                "; the first is " + list + "[" + std::to_string(first) + "]");
   }
@@ -81,10 +82,53 @@ void finish_dataset(Dataset& dataset, const std::string& name, const PlaceNames&
       leaving.add(i);
     }
   }
-  no_area.report(dataset, places.annotations, "have no area; taken as width * height of the box");
+  if (places.have_areas)
+    no_area.report(dataset, places.annotations, "have no area; taken as width * height of the box");
   outside.report(dataset, places.annotations, "have a box (bbox) wholly outside the image");
   leaving.report(dataset, places.annotations,
                  "have a box (bbox) that leaves the image by more than a pixel");
+}
+
+std::string drop_reason(const Entry& entry) {
+  if (entry.width == 0 || entry.height == 0) return "";
+  return std::min(entry.width, entry.height) < 32 ? "the image is below 32 pixels a side" : "";
+}
+
+std::string drop_reason(const Entry& entry, const Annotation& box) {
+  if (box.ignore) return "the annotation is to be ignored";
+  if (entry.width > 0 && entry.height > 0) {
+    const double width =
+        std::min(box.bbox[0] + box.bbox[2], double(entry.width)) - std::max(box.bbox[0], 0.0);
+    const double height =
+        std::min(box.bbox[1] + box.bbox[3], double(entry.height)) - std::max(box.bbox[1], 0.0);
+    if (width <= 0 || height <= 0) return "the box does not meet the image";
+  }
+  if (box.area <= 0) return "the box has no area";
+  if (box.bbox[2] < 1 || box.bbox[3] < 1) return "the box is narrower than a pixel";
+  return "";
+}
+
+void resolve_categories(Dataset& dataset) {
+  const auto boxes = annotations_by_entry(dataset);
+  std::size_t several = 0, first = 0;
+  for (std::size_t i = 0; i < dataset.entries.size(); ++i) {
+    Entry& entry = dataset.entries[i];
+    if (entry.task != Task::kGround) continue;
+    std::unordered_set<std::int64_t> categories;
+    for (const std::uint32_t b : boxes[i]) {
+      const Annotation& box = dataset.annotations[b];
+      if (!drop_reason(entry, box).empty()) continue;
+      categories.insert(box.category);
+      if (entry.category < 0) entry.category = box.category;
+    }
+    if (categories.size() > 1 && several++ == 0) first = i;
+  }
+  if (several == 0) return;
+  dataset.warnings.push_back(
+      std::to_string(several) + " of " + std::to_string(dataset.entries.size()) +
+      " entries hold boxes of more than one category; only one is asked for, the others count as "
+      "misses; the first is entry " +
+      dataset.entries[first].label());
 }
 
 std::vector<std::vector<std::uint32_t>> annotations_by_entry(const Dataset& dataset) {

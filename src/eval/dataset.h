@@ -2,12 +2,16 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "groma/evaluate.h"
 
 namespace groma::eval {
+
+/// Where COCO's files are on the net; what follows is the path below the COCO root.
+inline constexpr std::string_view kCocoUrl = "http://images.cocodataset.org/";
 
 /// Fields that a file has and its kind needs, but we do not: name and JSON text, given back when
 /// the data are written again.
@@ -26,7 +30,7 @@ struct Entry {
   int width = 0;      ///< pixels; 0: not given
   int height = 0;
   std::string text;  ///< expression or question; empty where the annotations hold the text
-  std::int64_t category = -1;  ///< asked for; -1: that of the first annotation
+  std::int64_t category = -1;  ///< asked for; -1: none
   std::vector<std::int64_t> negative;
   std::vector<std::int64_t> not_exhaustive;
   bool federated = false;  ///< has a `neg_category_ids`
@@ -67,6 +71,18 @@ struct Dataset {
   std::vector<Category> categories;
   std::vector<std::string> warnings;
 };
+
+/// Why an image or annotation takes no part; empty: it does.
+///
+/// source    as mmdet's CocoDataset, which the original trains and tests with: images below 32
+/// pixels a side; boxes that are
+///           ignored, outside the image, without area, or narrower than a pixel
+std::string drop_reason(const Entry& entry);
+std::string drop_reason(const Entry& entry, const Annotation& box);
+
+/// Lets every entry that asks for a category ask for that of its first annotation that takes part,
+/// and warns of entries that hold several.
+void resolve_categories(Dataset& dataset);
 
 /// Places of the annotations of each entry, in the order of the file.
 std::vector<std::vector<std::uint32_t>> annotations_by_entry(const Dataset& dataset);

@@ -1,6 +1,7 @@
 #include "io/safetensors.h"
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -85,6 +86,8 @@ void write_safetensors(AtomicFile& file, const TensorMap& tensors,
   file.write(text);
   for (const auto& item : items) {
     const auto value = value_of ? value_of(*item.name, *item.tensor) : item.tensor->detach();
+    TORCH_CHECK(value.sizes() == item.tensor->sizes(), "write_safetensors: the value of ",
+                *item.name, " is ", value.sizes(), ", announced was ", item.tensor->sizes());
     const auto data = value.to(at::kCPU, scalar_type_of(item.type)).contiguous();
     file.write({static_cast<const char*>(data.data_ptr()), item.bytes()});
   }

@@ -29,10 +29,12 @@ using DTypeOf = std::function<at::ScalarType(const std::string& name)>;
 void assign_weights(torch::nn::Module& module, TensorMap tensors, const DTypeOf& dtype_of,
                     at::Device device, const std::function<void(double)>& on_progress = nullptr);
 
+/// Most bytes of one file of weights, where a single tensor does not need more.
+constexpr int64_t kShardBytes = int64_t{5} << 30;
+
 /// Writes the parameters of `module` as model.safetensors (with model.safetensors.index.json and
 /// shards of at most `shard_bytes` where larger), under the checkpoint's names. With `value_of`
 /// (which gets the registered name) the parameters give their shapes alone.
-constexpr int64_t kShardBytes = int64_t{5} << 30;
 void save_weights(const torch::nn::Module& module, const std::string& directory,
                   at::ScalarType dtype, int64_t shard_bytes = kShardBytes,
                   const ValueOf& value_of = nullptr);

@@ -182,8 +182,8 @@ class Case : public ::testing::Test {
   fs::path folder_;
 };
 
-/// The language model in bfloat16 on the recorded embeddings: the original in bfloat16 is 0.09 to 0.19
-/// from its own float32.
+/// The language model in bfloat16 on the recorded embeddings: the original in bfloat16 is 0.09 to
+/// 0.19 from its own float32.
 class BFloat16Case : public ::testing::Test {
  public:
   explicit BFloat16Case(fs::path folder) : folder_(std::move(folder)) {}
@@ -205,8 +205,8 @@ class BFloat16Case : public ::testing::Test {
     const auto hidden = model.llm(rows, next_positions(pack), pack);
     const auto logits = model.logits(hidden.narrow(0, hidden.size(0) - 1, 1)).squeeze(0);
     const auto error = (logits - expected.at("llm.step_logits")[0]).abs();
-    std::cout << "  first-step logits in bfloat16: " << error.max().item<double>()
-              << " at most, " << error.mean().item<double>() << " on average\n";
+    std::cout << "  first-step logits in bfloat16: " << error.max().item<double>() << " at most, "
+              << error.mean().item<double>() << " on average\n";
     EXPECT_LE(error.max().item<double>(), 0.25);
     EXPECT_LE(error.mean().item<double>(), 0.04);
   }

@@ -149,6 +149,20 @@ TEST_F(SafetensorsTest, ConvertsWhileWriting) {
   EXPECT_EQ(tensors.at("b").scalar_type(), at::kBFloat16);
 }
 
+TEST_F(SafetensorsTest, ValuesCanBeMadeWhileWriting) {
+  const auto shape = at::zeros({1}).expand({2, 3});
+  const auto value_of = [](const std::string& name, const at::Tensor& tensor) {
+    return at::full(tensor.sizes(), name == "a" ? 1.0 : 2.0);
+  };
+  AtomicFile file(path());
+  write_safetensors(file, {{"a", shape}, {"b", shape}}, {}, at::kHalf, value_of);
+  file.commit();
+  EXPECT_TRUE(at::equal(read_safetensors(path()).at("b"), at::full({2, 3}, 2).to(at::kHalf)));
+  const auto wrong = [](const std::string&, const at::Tensor&) { return at::zeros({1}); };
+  AtomicFile refused((folder_.path() / "refused").string());
+  EXPECT_THROW(write_safetensors(refused, {{"a", shape}}, {}, at::kHalf, wrong), c10::Error);
+}
+
 TEST_F(SafetensorsTest, RefusesToWriteWhatTheFormatCannotHold) {
   const auto refusal = [&](const TensorMap& tensors) {
     const auto message = message_of([&] { write_safetensors(path(), tensors); });
