@@ -122,12 +122,13 @@ Dataset read_as(std::string_view text, Format format, bool automatic, const Anno
 
 }  // namespace
 
-Dataset read_annotations(const AnnotationFile& file) {
-  const auto mapped = io::MappedFile::open(file.path);
-  const std::string_view text = mapped->bytes();
+Dataset read_annotations(std::string_view text, const AnnotationFile& file) {
   const bool automatic = file.format == Format::kAuto;
-  const Format format = automatic ? detect_format(text, file.path) : file.format;
-  return read_as(text, format, automatic, file);
+  return read_as(text, automatic ? detect_format(text, file.path) : file.format, automatic, file);
+}
+
+Dataset read_annotations(const AnnotationFile& file) {
+  return read_annotations(io::MappedFile::open(file.path)->bytes(), file);
 }
 
 }  // namespace groma::eval

@@ -13,6 +13,9 @@ namespace groma::eval {
 /// throws    Error naming file, entry and field of the first mistake
 Dataset read_annotations(const AnnotationFile& file);
 
+/// The same from the contents of `file`.
+Dataset read_annotations(std::string_view text, const AnnotationFile& file);
+
 /// The readers of single kinds. `text` is the whole file, `name` stands for it in messages.
 Dataset read_coco_shaped(std::string_view text, const std::string& name, Format format);
 Dataset read_minigpt_list(std::string_view text, const std::string& name);

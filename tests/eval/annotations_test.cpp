@@ -5,10 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <fstream>
+#include <ctime>
 
-#include "folders.h"
 #include "io/message.h"
 
 namespace groma::eval {
@@ -51,10 +49,7 @@ constexpr const char* kJsonl =
     "\n";
 
 Dataset read(std::string_view text) {
-  const testing::TemporaryFolder folder;
-  const std::string path = folder.path() / "file";
-  std::ofstream(path) << text;
-  return read_annotations({path, Format::kAuto, "", "", false});
+  return read_annotations(text, {"file", Format::kAuto, "", "", false});
 }
 
 TEST(Annotations, TellsKindsByTheirContent) {
@@ -195,12 +190,12 @@ TEST(Annotations, AMillionEntriesAreReadInSeconds) {
   text +=
       "], \"annotations\": [{\"id\":1,\"image_id\":999999,\"bbox\":[1,1,2,2],\"area\":4,"
       "\"category_id\":1}], \"categories\": [{\"id\":1}]}";
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   const Dataset data = read(text);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(data.entries.size(), 1000000u);
   EXPECT_EQ(data.annotations[0].entry, 999999u);
-  EXPECT_LT(seconds.count(), 30);  // about 1 s; far above, so that a busy machine passes
+  EXPECT_LT(seconds, 20);  // of processor time; about 1 s, with sanitizers more
 }
 
 TEST(Annotations, DetectionsNeedAllFourFields) {
@@ -209,7 +204,7 @@ TEST(Annotations, DetectionsNeedAllFourFields) {
   EXPECT_EQ(read_detections(good, "d")[0].bbox[3], 4);
   for (const char* field : {"image_id", "category_id", "bbox", "score"}) {
     std::string text = good;
-    text.replace(text.find(field), 1, "X");
+    text[text.find(field)] = 'X';
     EXPECT_TRUE(holds(message_of([&] { read_detections(text, "d"); }),
                       std::string("read 'd': [0]: no '") + field + "'"));
   }
