@@ -334,6 +334,7 @@ TEST_F(Cli, InterruptStopsTheAnswerAndTheConversationGoesOn) {
 TEST_F(Cli, EndOfInputLeaves) {
   Terminal terminal(chat({"--image", kPhoto}));
   ASSERT_TRUE(terminal.shows("> "));
+  ASSERT_TRUE(terminal.reads_keys());
   terminal.type("\x04");
   EXPECT_EQ(terminal.finish().code, 0);
 }

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -93,6 +94,16 @@ bool Terminal::shows(const std::string& text, int seconds) {
 
 void Terminal::type(const std::string& keys) {
   if (write(master_, keys.data(), keys.size()) < 0) std::perror("type");
+}
+
+bool Terminal::reads_keys(int seconds) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  termios settings;
+  while (std::chrono::steady_clock::now() < deadline) {
+    if (tcgetattr(master_, &settings) == 0 && (settings.c_lflag & ICANON) == 0) return true;
+    read_more(10);
+  }
+  return false;
 }
 
 Outcome Terminal::finish(int seconds) {

@@ -25,6 +25,9 @@ class Terminal {
 
   /// Waits until what was shown since the last success holds `text`; false after `seconds`.
   bool shows(const std::string& text, int seconds = 60);
+  /// Waits until the program takes keys one by one: libedit shows its prompt a moment before, and
+  /// a Ctrl-D typed in between belongs to the terminal's own line editing.
+  bool reads_keys(int seconds = 60);
   void type(const std::string& keys);
   /// Waits for the end; `out` is everything shown.
   Outcome finish(int seconds = 60);
