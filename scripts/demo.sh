@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the program and asks it about a photograph of this repository.
+# Installs what is missing, builds the program and asks it about a picture of this repository.
 #   scripts/demo.sh
 # Leaves build/bin/groma, and the program of the test named golden for ctest.
 set -euo pipefail
@@ -8,13 +8,14 @@ cd "$(dirname "$0")/.."
 scripts/build.sh release groma_cli golden_test
 
 out=build/demo
-photo=tests/data/photo.jpg
 mkdir -p "$out"
 if [ -e models/groma-tiny/config.json ]; then
-  model=models/groma-tiny
+  model=models/groma-tiny  # knows drawn shapes, not photographs
+  picture=tests/data/shapes.png
   options=()
 else
   model=$out/random-model
+  picture=tests/data/photo.jpg
   options=(--box-score 0 --max-regions 5 -n 32)
   rm -rf "$model"
   echo "No trained model in models/: showing a random one. Its words and boxes mean nothing." >&2
@@ -28,6 +29,6 @@ run() {
   "$@"
 }
 run build/bin/groma info -m "$model"
-run build/bin/groma chat -m "$model" --image "$photo" --grounded -p "Describe this picture." \
+run build/bin/groma chat -m "$model" --image "$picture" --grounded -p "What is in this picture?" \
   -o "$out/answer.png" "${options[@]}"
-printf '\nThe answer drawn on the photograph: %s\n' "$PWD/$out/answer.png" >&2
+printf '\nThe answer drawn on the picture: %s\n' "$PWD/$out/answer.png" >&2
