@@ -1,11 +1,13 @@
 #include "line_reader.h"
 
 #include <histedit.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
 #include <clocale>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <cwchar>
@@ -34,23 +36,6 @@ std::string history_file() {
   return error ? "" : folder / "groma" / "history";
 }
 
-/// Reads one character as libedit's own reader does, but gives up on Ctrl-C instead of retrying.
-int read_character(EditLine*, wchar_t* character) {
-  char bytes[MB_LEN_MAX];
-  for (std::size_t count = 0; count < sizeof(bytes);) {
-    const auto got = read(STDIN_FILENO, bytes + count, 1);
-    if (got < 0 && errno == EINTR && interrupts() == 0) continue;  // a resized window
-    if (got <= 0) return static_cast<int>(got);
-    ++count;
-    std::mbstate_t state = {};
-    const auto used = std::mbrtowc(character, bytes, count, &state);
-    if (used == static_cast<std::size_t>(-2)) continue;  // the character has more bytes
-    if (used != static_cast<std::size_t>(-1)) return 1;
-    count = 0;  // not a character in this locale
-  }
-  return -1;
-}
-
 std::string without_line_end(std::string line) {
   while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
   return line;
@@ -63,6 +48,7 @@ struct LineReader::Editor {
   History* history = nullptr;
   std::string file;
   std::string prompt;
+  int seen_interrupts = 0;
 
   Editor() {
     constexpr int kKept = 1000;
@@ -76,11 +62,7 @@ struct LineReader::Editor {
     line = el_init("groma", stdin, stderr, stderr);  // answers alone go to stdout
     el_set(line, EL_CLIENTDATA, this);
     el_set(
-        line, EL_PROMPT, +[](EditLine* editing) {
-          Editor* editor = nullptr;
-          el_get(editing, EL_CLIENTDATA, &editor);
-          return editor->prompt.data();
-        });
+        line, EL_PROMPT, +[](EditLine* editing) { return of(editing).prompt.data(); });
     el_set(line, EL_EDITOR, "emacs");
     el_set(line, EL_HIST, ::history, history);
     el_set(line, EL_GETCFN, read_character);
@@ -90,6 +72,46 @@ struct LineReader::Editor {
   ~Editor() {
     el_end(line);
     history_end(history);
+  }
+
+  static Editor& of(EditLine* editing) {
+    Editor* editor = nullptr;
+    el_get(editing, EL_CLIENTDATA, &editor);
+    return *editor;
+  }
+
+  /// Reads one character as libedit's own reader does, but gives up on Ctrl-C instead of retrying.
+  static int read_character(EditLine* editing, wchar_t* character) {
+    char bytes[MB_LEN_MAX];
+    for (std::size_t count = 0; count < sizeof(bytes);) {
+      if (!of(editing).wait_for_key()) return -1;
+      const auto got = read(STDIN_FILENO, bytes + count, 1);
+      if (got <= 0) return static_cast<int>(got);
+      ++count;
+      std::mbstate_t state = {};
+      const auto used = std::mbrtowc(character, bytes, count, &state);
+      if (used == static_cast<std::size_t>(-2)) continue;  // the character has more bytes
+      if (used != static_cast<std::size_t>(-1)) return 1;
+      count = 0;  // not a character in this locale
+    }
+    return -1;
+  }
+
+  /// Waits until there is a key to read; false when Ctrl-C came, however early it was pressed.
+  bool wait_for_key() const {
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    // Only the wait itself lets the signal in, so none falls between the look and the wait.
+    sigprocmask(SIG_BLOCK, &interrupt, &before);
+    pollfd keys = {STDIN_FILENO, POLLIN, 0};
+    bool ready = false;
+    while (!ready && interrupts() == seen_interrupts) {
+      const int polled = ppoll(&keys, 1, nullptr, &before);
+      ready = polled > 0 || (polled < 0 && errno != EINTR);  // then the read tells what is wrong
+    }
+    sigprocmask(SIG_SETMASK, &before, nullptr);
+    return ready;
   }
 
   void remember(const std::string& text) {
@@ -113,7 +135,8 @@ std::optional<std::string> LineReader::next(const std::string& prompt) {
   }
   const InterruptibleInput guard;
   editor_->prompt = prompt;
-  for (int seen = 0;;) {
+  int& seen = editor_->seen_interrupts;
+  for (seen = 0;;) {
     int count = 0;
     const char* const line = el_gets(editor_->line, &count);
     if (line && count > 0 && interrupts() == seen) {
