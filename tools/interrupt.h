@@ -12,6 +12,9 @@ void watch_interrupts();
 int interrupts();
 void forget_interrupts();
 
+/// A descriptor that becomes readable when Ctrl-C is pressed, whichever thread is interrupted.
+int interrupt_signal();
+
 /// While it lives the first Ctrl-C is only noted, so that an answer can stop at its next piece.
 class StoppableAnswer {
  public:

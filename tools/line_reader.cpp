@@ -4,10 +4,10 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <clocale>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <cwchar>
@@ -99,19 +99,19 @@ struct LineReader::Editor {
 
   /// Waits until there is a key to read; false when Ctrl-C came, however early it was pressed.
   bool wait_for_key() const {
-    sigset_t interrupt, before;
-    sigemptyset(&interrupt);
-    sigaddset(&interrupt, SIGINT);
-    // Only the wait itself lets the signal in, so none falls between the look and the wait.
-    sigprocmask(SIG_BLOCK, &interrupt, &before);
-    pollfd keys = {STDIN_FILENO, POLLIN, 0};
-    bool ready = false;
-    while (!ready && interrupts() == seen_interrupts) {
-      const int polled = ppoll(&keys, 1, nullptr, &before);
-      ready = polled > 0 || (polled < 0 && errno != EINTR);  // then the read tells what is wrong
+    while (interrupts() == seen_interrupts) {
+      std::array<pollfd, 2> either{pollfd{STDIN_FILENO, POLLIN, 0},
+                                   {interrupt_signal(), POLLIN, 0}};
+      const int polled = poll(either.data(), either.size(), -1);
+      if (polled < 0 && errno == EINTR) continue;
+      if (polled > 0 && either[1].revents != 0) {
+        char noted;
+        while (read(interrupt_signal(), &noted, 1) > 0) continue;
+      } else {
+        return true;  // a key, or the read tells what is wrong
+      }
     }
-    sigprocmask(SIG_SETMASK, &before, nullptr);
-    return ready;
+    return false;
   }
 
   void remember(const std::string& text) {
