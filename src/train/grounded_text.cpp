@@ -23,6 +23,17 @@ bool says(const std::string& text, const std::string& word) {
   return false;
 }
 
+/// The words of worlds that a text uses.
+std::vector<std::string> words_in(const std::string& text) {
+  std::vector<std::string> result;
+  for (const auto& group : attribute_words(World::kBoth)) {
+    for (const auto& word : group) {
+      if (says(text, word)) result.push_back(word);
+    }
+  }
+  return result;
+}
+
 std::string lower(std::string text) {
   for (auto& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
@@ -71,10 +82,14 @@ std::vector<int64_t> QuestionWriter::word_ids(const std::string& word) const {
 }
 
 std::vector<int64_t> QuestionWriter::words_of(const SceneObject& object) const {
+  return ids_of({object.size, object.color, object.texture, object.kind});
+}
+
+std::vector<int64_t> QuestionWriter::ids_of(const std::vector<std::string>& words) const {
   std::vector<int64_t> result;
-  for (const auto* word : {&object.size, &object.color, &object.texture, &object.kind}) {
-    if (word->empty()) continue;
-    const auto ids = word_ids(*word);
+  for (const auto& word : words) {
+    if (word.empty()) continue;
+    const auto ids = word_ids(word);
     result.insert(result.end(), ids.begin(), ids.end());
   }
   return result;
@@ -120,15 +135,22 @@ void QuestionWriter::add_turn(const Scene& scene, const ChosenTurn& turn,
   }
   const auto text = lower(turn.question->text + " " + words);
   const auto used_ids = [&](size_t index) {
-    std::vector<int64_t> ids;
     const auto& mention = *mention_of[index];
     const auto own = lower(answer.text.substr(mention.begin, mention.end - mention.begin));
-    for (const auto& word : used_words(scene.objects[objects[index]], own.empty() ? text : own)) {
-      const auto more = word_ids(word);
-      ids.insert(ids.end(), more.begin(), more.end());
-    }
-    return ids;
+    return ids_of(used_words(scene.objects[objects[index]], own.empty() ? text : own));
   };
+  const auto answer_row =
+      static_cast<int64_t>(rows.ids.size() + before.size() - first_turn_.size()) - 1;
+  if (turn.finds_nothing) {
+    rows.decisions.push_back({answer_row, {}, ids_of(words_in(words))});
+  } else if (!answer.mentions.empty() && !turn.question->mentions.empty()) {
+    Decision decision{answer_row, {}, used_ids(0)};
+    for (const int object : answer.mentions[0].objects) {
+      decision.regions.push_back(region_of[object]);
+    }
+    if (!decision.regions.empty()) rows.decisions.push_back(std::move(decision));
+  }
+  const auto named_before = static_cast<int64_t>(rows.named.size());
   size_t named = 0, box = 0, feature = 0;
   for (size_t i = first_turn_.size(); i < after.size(); ++i) {
     const bool answers = i >= before.size();
@@ -143,6 +165,7 @@ void QuestionWriter::add_turn(const Scene& scene, const ChosenTurn& turn,
       rows.pointers.push_back(
           {row - 1, region_of[objects[named]], false, turn.second_hop, used_ids(named)});
       rows.named.push_back({row, region_of[objects[named]]});
+      if (turn.linked && named > 0) rows.links.push_back({row - 1, rows.named[named_before].first});
       ++named;
     }
     // A phrase of the assistant is about the region that follows it.
@@ -160,17 +183,27 @@ bool QuestionWriter::write(const Scene& scene, const Question& question,
                            QuestionRows& rows) const {
   std::vector<ChosenTurn> turns;
   const bool refers = question.task == Task::kRefer;
+  const bool seeks = refers || question.task == Task::kCount || question.task == Task::kAbsent ||
+                     question.kind == "exists";
   for (const auto& turn : question.turns) {
     const bool long_answer = !turn.steps.text.empty() && (steps || !refers);
     const auto& answer = long_answer ? turn.steps : turn.answer;
     if (!complete(turn.question, region_of) || !complete(answer, region_of)) return false;
     turns.push_back({&turn.question, &answer, turn.grounded || (refers && long_answer),
-                     refers && !long_answer && !turn.steps.text.empty(), marked});
+                     refers && !long_answer && !turn.steps.text.empty(), marked,
+                     seeks && question.targets.empty(), question.kind == "rel" && long_answer});
   }
   rows = {};
   rows.kind = question.kind;
   if (turns[0].second_hop) rows.kind += " direct";
   for (const auto& turn : turns) add_turn(scene, turn, region_of, question.expression, rows);
+  if (turns[0].second_hop) {  // what fits the words comes before what the relation leaves of it
+    auto& regions = rows.decisions.at(0).regions;
+    regions.clear();
+    for (const int object : question.blind) {
+      if (region_of[object] >= 0) regions.push_back(region_of[object]);
+    }
+  }
   if (turns[0].second_hop && question.kind == "rel") {
     const auto anchor = region_of[question.anchors[0]];
     const auto& ids = rows.ids;

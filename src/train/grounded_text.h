@@ -18,6 +18,14 @@ struct Pointer {
   std::vector<int64_t> words;  ///< ids of the words that the text uses for the region's object
 };
 
+/// A position that settles how an answer begins: by looking at the regions that fit the question,
+/// or at the sequence's first row where none does.
+struct Decision {
+  int64_t position = 0;          ///< row before the answer
+  std::vector<int64_t> regions;  ///< those that the answer names first; none: "There is no ..."
+  std::vector<int64_t> words;    ///< ids of the words that were asked for
+};
+
 /// One question with its answers as the rows that follow the shared prefix.
 struct QuestionRows {
   std::vector<int64_t> ids;
@@ -27,7 +35,10 @@ struct QuestionRows {
   std::vector<std::pair<int64_t, int64_t>> named;    ///< rows of the answer that hold <rK>, and K
   std::vector<std::pair<int64_t, int64_t>> anchors;  ///< rows of a question's </p>, and the region
                                                      ///< that its words lead by way of
-  std::string kind;                                  ///< Question::kind, for metrics
+  std::vector<std::pair<int64_t, int64_t>> links;    ///< rows that name a region by way of another,
+                                                     ///< and the row that named that one
+  std::vector<Decision> decisions;
+  std::string kind;  ///< Question::kind, for metrics
 };
 
 /// Makes rows of questions in the published conversation.
@@ -63,10 +74,13 @@ class QuestionWriter {
     bool grounded;
     bool second_hop;
     bool marked;
+    bool finds_nothing;  ///< the picture does not show what is asked for
+    bool linked;         ///< the answer's last region is found by way of its first
   };
   void add_turn(const Scene& scene, const ChosenTurn& turn, const std::vector<int64_t>& region_of,
                 const std::string& words, QuestionRows& rows) const;
   std::vector<int64_t> word_ids(const std::string& word) const;
+  std::vector<int64_t> ids_of(const std::vector<std::string>& words) const;
 
   const Tokenizer& tokenizer_;
   std::vector<int64_t> first_turn_;

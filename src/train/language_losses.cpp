@@ -33,12 +33,25 @@ at::Tensor chosen(const at::Tensor& rows, const std::vector<int64_t>& which) {
   return rows.index_select(0, at::tensor(which, at::kLong));
 }
 
-/// Sum over `rows` of the negative log attention that each pays to its column.
+/// Which rows look, and where each may.
+struct Targets {
+  std::vector<int64_t> rows;
+  std::vector<int64_t> looker, column;  // one pair for each target: index into rows, column
+
+  void add(int64_t row, const std::vector<int64_t>& columns) {
+    for (const auto c : columns) {
+      looker.push_back(static_cast<int64_t>(rows.size()));
+      column.push_back(c);
+    }
+    rows.push_back(row);
+  }
+};
+
+/// Sum over rows of the negative log attention that each pays to all its columns together.
 ///
-/// rows and columns count within one scene's sequence.
+/// Rows and columns count within one scene's sequence.
 at::Tensor looking(GromaModelImpl& model, const PackedQuestions& pack, const PackedOutput& output,
-                   int64_t first, int64_t layer, int64_t head, const std::vector<int64_t>& rows,
-                   const std::vector<int64_t>& columns) {
+                   int64_t first, int64_t layer, int64_t head, const Targets& targets) {
   auto& block = *model.llm->layers[layer]->as<LlamaLayer>();
   const auto width = model.config.language.hidden / block.self_attn->heads;
   const auto group = block.self_attn->heads / block.self_attn->kv_heads;
@@ -49,13 +62,18 @@ at::Tensor looking(GromaModelImpl& model, const PackedQuestions& pack, const Pac
     const auto y = at::linear(x, projection->weight.narrow(0, h * width, width));
     return rotary.turn(y.unsqueeze(0))[0].to(at::kFloat);  // [rows, width]
   };
-  const auto query = chosen(part(block.self_attn->q_proj, head), rows);
+  const auto query = chosen(part(block.self_attn->q_proj, head), targets.rows);
   const auto key = part(block.self_attn->k_proj, head / group);
   const auto scores = query.matmul(key.t()) / std::sqrt(static_cast<double>(width));
-  const auto hidden = chosen(pack.mask, rows).logical_not();
+  const auto hidden = chosen(pack.mask, targets.rows).logical_not();
   const auto log_share =
       scores.masked_fill(hidden, -std::numeric_limits<float>::infinity()).log_softmax(1);
-  return -log_share.gather(1, at::tensor(columns, at::kLong).unsqueeze(1)).sum();
+  auto elsewhere = at::ones(log_share.sizes(), at::kBool);
+  elsewhere.index_put_(
+      {at::tensor(targets.looker, at::kLong), at::tensor(targets.column, at::kLong)},
+      at::zeros({1}, at::kBool));
+  constexpr double kNothing = -1e30;  // not infinite: its gradient stays a number
+  return -log_share.masked_fill(elsewhere, kNothing).logsumexp(1).sum();
 }
 
 }  // namespace
@@ -99,26 +117,31 @@ at::Tensor copy_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& 
 at::Tensor attention_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
                           const PackedOutput& output) {
   const Places places(model.config.language.layers);
-  // What looks where: one hop, the second of two hops, what was just named, what leads on.
+  // What looks where: one hop and how an answer begins, the second of two hops, what was just
+  // named, what leads on from the question and from the answer.
   std::array<Look, 4> looks{Look{places.pointing, 0, 1}, Look{places.second_hop, 0, 0.5},
                             Look{places.lookup, 1, 0.5}, Look{places.anchor, 2, 0.5}};
   for (size_t b = 0; b < packs.size(); ++b) {
     const auto& pack = packs[b];
-    std::array<std::vector<int64_t>, 4> from, to;
-    const auto add = [&](size_t look, int64_t row, int64_t region) {
-      from[look].push_back(row);
-      to[look].push_back(pack.feature_row[region]);
+    const auto features = [&](const std::vector<int64_t>& regions) {
+      std::vector<int64_t> columns;
+      for (const auto region : regions) columns.push_back(pack.feature_row[region]);
+      if (columns.empty()) columns.push_back(0);
+      return columns;
     };
+    std::array<Targets, 4> targets;
     for (const auto& pointer : pack.pointers) {
-      add(pointer.second_hop ? 1 : 0, pointer.position, pointer.region);
+      targets[pointer.second_hop ? 1 : 0].add(pointer.position, features({pointer.region}));
     }
-    for (const auto& [row, region] : pack.named) add(2, row, region);
-    for (const auto& [row, region] : pack.anchors) add(3, row, region);
+    for (const auto& it : pack.decisions) targets[0].add(it.position, features(it.regions));
+    for (const auto& [row, region] : pack.named) targets[2].add(row, features({region}));
+    for (const auto& [row, region] : pack.anchors) targets[3].add(row, features({region}));
+    for (const auto& [row, to] : pack.links) targets[3].add(row, {to});
     for (size_t i = 0; i < looks.size(); ++i) {
-      if (from[i].empty()) continue;
+      if (targets[i].rows.empty()) continue;
       looks[i].sum = looks[i].sum + looking(model, pack, output, output.first_row[b],
-                                            looks[i].layer, looks[i].head, from[i], to[i]);
-      looks[i].count += static_cast<double>(from[i].size());
+                                            looks[i].layer, looks[i].head, targets[i]);
+      looks[i].count += static_cast<double>(targets[i].rows.size());
     }
   }
   auto total = at::zeros({});
@@ -147,6 +170,9 @@ at::Tensor bag_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& p
     }
     for (const auto& pointer : packs[b].pointers) {
       add(output.first_row[b] + pointer.position, pointer.words);
+    }
+    for (const auto& decision : packs[b].decisions) {
+      add(output.first_row[b] + decision.position, decision.words);
     }
   }
   if (rows.empty()) return at::zeros({});

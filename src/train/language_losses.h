@@ -18,8 +18,9 @@ AnswerLoss answer_loss(GromaModelImpl& model, const std::vector<PackedQuestions>
 at::Tensor copy_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
                      const PackedOutput& output, int64_t region_first);
 
-/// One head of a layer looks at the feature of the region that is named next; one head of an
-/// earlier layer looks, from an answer's <rK>, at region K. Mean negative log attention.
+/// One head of a layer looks at the feature of the region that is named next, and before an answer
+/// at those that fit the question; one head of an earlier layer looks, from an answer's <rK>, at
+/// region K. Mean negative log attention.
 ///
 /// The scores are computed again from the layers' inputs, in float: the forward is untouched.
 at::Tensor attention_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,

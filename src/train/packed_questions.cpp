@@ -63,6 +63,11 @@ PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_token
     }
     for (const auto& [row, region] : rows.named) pack.named.push_back({row + first, region});
     for (const auto& [row, region] : rows.anchors) pack.anchors.push_back({row + first, region});
+    for (const auto& [row, to] : rows.links) pack.links.push_back({row + first, to + first});
+    for (auto decision : rows.decisions) {
+      decision.position += first;
+      pack.decisions.push_back(std::move(decision));
+    }
     pack.kinds.push_back(rows.kind);
   }
   const auto owner = at::tensor(pack.question_of, at::kLong);

@@ -20,7 +20,8 @@ struct PackedQuestions {
   std::vector<int64_t> feature_row;       ///< of each region, in the first turn
   std::vector<Pointer> pointers;          ///< with rows of this pack
   std::vector<int64_t> pointer_question;  ///< whose each pointer is
-  std::vector<std::pair<int64_t, int64_t>> named, anchors;
+  std::vector<std::pair<int64_t, int64_t>> named, anchors, links;
+  std::vector<Decision> decisions;
   std::vector<std::string> kinds;  ///< of each question
   at::Tensor mask;                 ///< [rows, rows] bool
 

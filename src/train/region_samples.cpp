@@ -56,7 +56,7 @@ at::Tensor empty_boxes(const at::Tensor& truth_cxcywh, int count, Random& random
                                  static_cast<float>(width), static_cast<float>(height)})
                          .unsqueeze(0);
     const auto iou = pairwise_iou(cxcywh_to_xyxy(box), cxcywh_to_xyxy(truth_cxcywh));
-    if (iou.max().item<double>() < kMost) boxes.push_back(box);
+    if (iou.numel() == 0 || iou.max().item<double>() < kMost) boxes.push_back(box);
   }
   return boxes.empty() ? at::zeros({0, 4}) : at::cat(boxes);
 }
@@ -75,13 +75,14 @@ SceneRegions oracle_regions(GromaModelImpl& model, const Scene& scene, const Wor
   regions.boxes_cxcywh = boxes.index_select(0, at::tensor(order, at::kLong));
   match_objects(regions, truth);
   const auto width = model.config.language.hidden;
-  std::vector<at::Tensor> features;
+  std::vector<at::Tensor> features{at::zeros({0, width})};
   for (const auto object : regions.object_of) {
-    features.push_back(object < 0 ? at::zeros({width}) : words.oracle(scene.objects[object]));
+    features.push_back(object < 0 ? at::zeros({1, width})
+                                  : words.oracle(scene.objects[object]).unsqueeze(0));
   }
   auto& pool = *model.region_encoder->roi_align;
   const auto places = pool.updims(pool.embed_boxes(regions.boxes_cxcywh)).to(at::kFloat);
-  regions.tokens = at::stack(features) + places;
+  regions.tokens = at::cat(features) + places;
   return regions;
 }
 

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "train/worlds/relations.h"
 #include "train/worlds/turns.h"
@@ -96,26 +97,30 @@ std::string other_word(const List& list, const std::string& word, Random& random
 std::optional<Question> ask_property(const Scene& scene, bool yes, Random& random) {
   const int object = random.below(static_cast<int>(scene.objects.size()));
   Words known = words_of(scene.objects[object]);
-  std::string word;
+  std::string asked, truth;
+  const auto ask_for = [&](const auto& list, std::string& word) {
+    truth = std::exchange(word, "");
+    asked = yes ? truth : other_word(list, truth, random);
+  };
   const int sort = random.below(3);
   if (sort == 0 && !known.color.empty()) {
-    word = yes ? known.color : other_word(kColors, known.color, random);
-    known.color.clear();
+    ask_for(kColors, known.color);
   } else if (sort == 1 && !known.texture.empty()) {
-    word = yes ? known.texture : other_word(kTextures, known.texture, random);
-    known.texture.clear();
+    ask_for(kTextures, known.texture);
   } else {
-    word = yes ? known.size : other_word(kSizes, known.size, random);
-    known.size.clear();
+    ask_for(kSizes, known.size);
   }
   Exchange turn;
   turn.answer = yes_or_no(yes);
+  // What it is comes first, so that the verdict compares two words.
+  const std::string verdict = " is " + truth + (yes ? ": yes." : ": no.");
   if (fitting(scene, known).size() == 1 && random.chance(0.5)) {
     const std::string name = "the " + phrase(scene, known);
-    turn.question = Speech().say("Is ").mention(name).say(" " + word + "?");
-    turn.steps = Speech().mention(name, {object}).say(yes ? ": yes." : ": no.");
+    turn.question = Speech().say("Is ").mention(name).say(" " + asked + "?");
+    turn.steps = Speech().mention(name, {object}).say(verdict);
   } else {
-    turn.question = Speech().say("Is ").regions({object}).say(" " + word + "?");
+    turn.question = Speech().say("Is ").regions({object}).say(" " + asked + "?");
+    turn.steps = Speech().say("It" + verdict);
   }
   return question_of(Task::kYesNo, "property", turn, {object});
 }
