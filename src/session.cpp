@@ -7,7 +7,6 @@
 
 #include "answer/grounding.h"
 #include "check.h"
-#include "language/generate.h"
 #include "language/stream_decoder.h"
 #include "regions/boxes.h"
 #include "regions/select.h"
@@ -29,6 +28,12 @@ size_t named_boxes(const std::vector<TextPiece>& question) {
     }
   }
   return count;
+}
+
+/// How many positions there are up to the picture's last; 0 where there is no picture.
+int64_t picture_end(const ExpandedPrompt& prompt) {
+  const auto& of = prompt.feature_of;
+  return of.rend() - std::find_if(of.rbegin(), of.rend(), [](int64_t f) { return f <= -2; });
 }
 
 /// Kept regions in a random order that depends on the seed alone.
@@ -107,6 +112,50 @@ void Session::Impl::look(const at::Tensor& boxes_cxcywh, Timings& timings) {
 void Session::Impl::clear() {
   turns.clear();
   regions = {};
+  forget_from(picture_end(cached_));  // the next regions may be others
+}
+
+void Session::Impl::forget_from(int64_t length) {
+  cache_.truncate(length);
+  cached_.ids.resize(length);
+  cached_.feature_of.resize(length);
+}
+
+void Session::Impl::read_picture(Timings& timings) {
+  if (!image_tokens.defined()) encode(timings);
+  if (cache_.length() > 0) return;
+  Stopwatch watch(timings.prefill_ms);
+  cached_ = expand_prompt(engine->tokenizer.encode(conversation({})), engine->tokenizer.special(),
+                          image_tokens.size(0), 0, {});
+  const auto length = picture_end(cached_);
+  cached_.ids.resize(length);
+  cached_.feature_of.resize(length);
+  cache_.reserve(length);
+  feed(cached_, 0);
+}
+
+std::unique_ptr<Session::Impl> Session::Impl::fork(std::optional<uint64_t> shuffle_seed) const {
+  auto copy = std::make_unique<Impl>(engine, image, options);
+  copy->options.shuffle_seed = shuffle_seed;
+  copy->image_tokens = image_tokens;
+  copy->maps = maps;
+  copy->proposed_boxes = proposed_boxes;
+  copy->proposed_scores = proposed_scores;
+  copy->cached_ = cached_;
+  copy->cache_ = cache_.copy(cache_.length());
+  copy->forget_from(picture_end(cached_));
+  if (turns.empty() && regions.tokens.defined()) copy->regions = regions;
+  if (!copy->regions.tokens.defined() || !shuffle_seed) return copy;
+  auto& set = copy->regions;
+  const auto order = shuffled(at::arange(set.scores.size(0)), *shuffle_seed);
+  const auto index = order.to(engine->device);
+  set.boxes_cxcywh = set.boxes_cxcywh.index_select(0, index);
+  set.scores = set.scores.index_select(0, index);
+  set.tokens = set.tokens.index_select(0, index);
+  for (int64_t i = 0; i < order.numel(); ++i) {
+    set.given[i] = regions.given[order.const_data_ptr<int64_t>()[i]];
+  }
+  return copy;
 }
 
 std::vector<Region> Session::Impl::describe() const {
@@ -189,6 +238,12 @@ at::Tensor Session::Impl::embed(const ExpandedPrompt& prompt, int64_t from) cons
   return rows;
 }
 
+at::Tensor Session::Impl::feed(const ExpandedPrompt& prompt, int64_t from) {
+  const auto rows = embed(prompt, from);
+  const Pack pack = {{rows.size(0), &cache_, {}}};
+  return engine->model->llm(rows, next_positions(pack).to(engine->device), pack);
+}
+
 at::Tensor Session::Impl::prefill(const ExpandedPrompt& prompt, const ChatOptions& options,
                                   Timings& timings) {
   Stopwatch watch(timings.prefill_ms);
@@ -210,48 +265,38 @@ at::Tensor Session::Impl::prefill(const ExpandedPrompt& prompt, const ChatOption
   cache_.reserve(std::min<int64_t>(context, length + options.max_new_tokens));
   timings.prompt_positions = static_cast<int>(length);
   timings.reused_positions = static_cast<int>(same);
-  const auto rows = embed(prompt, same);
-  const Pack pack = {{rows.size(0), &cache_, {}}};
-  const auto hidden = model.llm(rows, next_positions(pack).to(engine->device), pack);
+  const auto hidden = feed(prompt, same);
   return model.logits(hidden.narrow(0, hidden.size(0) - 1, 1)).squeeze(0).to(at::kCPU).contiguous();
 }
 
-ChatResult Session::Impl::answer(const std::vector<TextPiece>& question,
+OpenQuestion Session::Impl::open(const std::vector<TextPiece>& question,
                                  const at::Tensor& boxes_cxcywh, const ChatOptions& options) {
-  ChatResult result;
-  const auto& tokenizer = engine->tokenizer;
-  look(boxes_cxcywh, result.timings);
-  auto matches = place_boxes(boxes_cxcywh, result.timings);
+  OpenQuestion open;
+  open.question = question;
+  auto& timings = open.result.timings;
+  look(boxes_cxcywh, timings);
+  open.matches = place_boxes(boxes_cxcywh, timings);
   const auto named = named_boxes(question);
-  require(named <= matches.size(), "chat: the prompt names ", named, " boxes, ", matches.size(),
-          " are given; give one box for each");
-  matches.resize(named);
-  const auto prompt = prompt_for(question, matches, result.prompt_ids);
+  require(named <= open.matches.size(), "chat: the prompt names ", named, " boxes, ",
+          open.matches.size(), " are given; give one box for each");
+  open.matches.resize(named);
+  const auto prompt = prompt_for(question, open.matches, open.result.prompt_ids);
+  open.task.logits = prefill(prompt, options, timings);
+  open.task.cache = &cache_;
+  open.task.regions = regions.boxes_cxcywh.size(0);
+  open.task.options = &options;
+  return open;
+}
 
-  AnswerTask task;
-  task.logits = prefill(prompt, options, result.timings);
-  task.cache = &cache_;
-  task.regions = regions.boxes_cxcywh.size(0);
-  task.options = &options;
-  StreamDecoder stream(tokenizer);
-  if (options.on_text) {
-    task.on_token = [&](int64_t id) {
-      const auto piece = stream.feed(id);
-      return piece.empty() || options.on_text(piece);
-    };
-  }
-  {
-    Stopwatch watch(result.timings.decode_ms);
-    generate(*engine->model, tokenizer.special(), {&task});
-  }
-  if (options.on_text && task.finish != Finish::kCancelled) {
-    if (const auto rest = stream.finish(); !rest.empty()) options.on_text(rest);
-  }
+ChatResult Session::Impl::close(OpenQuestion& open) {
+  const auto& tokenizer = engine->tokenizer;
+  const auto& task = open.task;
   // All but the last token were fed; their positions can be taken up by the next turn.
   const auto fed = cache_.length() - static_cast<int64_t>(cached_.ids.size());
   cached_.ids.insert(cached_.ids.end(), task.ids.begin(), task.ids.begin() + fed);
   cached_.feature_of.insert(cached_.feature_of.end(), fed, -1);
 
+  ChatResult result = std::move(open.result);
   result.regions = describe();
   result.generated_ids = task.ids;
   result.finish = task.finish;
@@ -262,8 +307,29 @@ ChatResult Session::Impl::answer(const std::vector<TextPiece>& question,
   auto grounded = parse_answer(tokenizer, task.ids, task.logprobs, result.regions);
   result.text = std::move(grounded.text);
   result.phrases = std::move(grounded.phrases);
-  turns.push_back({question, tokenizer.decode_pieces(task.ids), matches});
+  turns.push_back({open.question, tokenizer.decode_pieces(task.ids), open.matches});
   return result;
+}
+
+ChatResult Session::Impl::answer(const std::vector<TextPiece>& question,
+                                 const at::Tensor& boxes_cxcywh, const ChatOptions& options) {
+  auto asked = open(question, boxes_cxcywh, options);
+  auto& task = asked.task;
+  StreamDecoder stream(engine->tokenizer);
+  if (options.on_text) {
+    task.on_token = [&](int64_t id) {
+      const auto piece = stream.feed(id);
+      return piece.empty() || options.on_text(piece);
+    };
+  }
+  {
+    Stopwatch watch(asked.result.timings.decode_ms);
+    generate(*engine->model, engine->tokenizer.special(), {&task});
+  }
+  if (options.on_text && task.finish != Finish::kCancelled) {
+    if (const auto rest = stream.finish(); !rest.empty()) options.on_text(rest);
+  }
+  return close(asked);
 }
 
 ChatResult Session::Impl::ask(const std::vector<TextPiece>& question,

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine.h"
+#include "language/generate.h"
 #include "language/kv_cache.h"
 #include "language/prompt.h"
 
@@ -17,6 +19,14 @@ struct RegionSet {
   std::vector<bool> given;  ///< came from the user
 };
 
+/// A question that waits for its answer.
+struct OpenQuestion {
+  std::vector<TextPiece> question;
+  std::vector<int64_t> matches;  ///< region behind each <refer_box>
+  AnswerTask task;               ///< to be generated, alone or with others
+  ChatResult result;             ///< so far: ids of the prompt, timings
+};
+
 /// A conversation: the picture's features, its regions, the turns and what the decoder remembers.
 struct Session::Impl {
   Impl(std::shared_ptr<const Groma::Impl> engine, const Image& image, const RegionOptions& options);
@@ -28,6 +38,20 @@ struct Session::Impl {
   /// boxes_cxcywh  [U, 4] in [0, 1]
   ChatResult ask(const std::vector<TextPiece>& question, const at::Tensor& boxes_cxcywh,
                  const ChatOptions& options);
+
+  /// `ask` in two steps, so that the answers of several sessions can be generated together between
+  /// them. `options` and the session stay in place until `close`.
+  OpenQuestion open(const std::vector<TextPiece>& question, const at::Tensor& boxes_cxcywh,
+                    const ChatOptions& options);
+  ChatResult close(OpenQuestion& open);
+
+  /// Lets the decoder read the picture, once, apart from any question: what follows is then the
+  /// same to the last bit whatever was asked before.
+  void read_picture(Timings& timings);
+
+  /// A new conversation about the same picture, of which nothing is encoded or read again. Regions
+  /// chosen before any question are taken over, numbered in random order where a seed is given.
+  std::unique_ptr<Impl> fork(std::optional<std::uint64_t> shuffle_seed) const;
 
   /// Encodes the picture and chooses the regions, `boxes_cxcywh` being among the candidates; what
   /// has happened is not done again.
@@ -56,11 +80,16 @@ struct Session::Impl {
   std::vector<int64_t> place_boxes(const at::Tensor& boxes_cxcywh, Timings& timings);
   ExpandedPrompt prompt_for(const std::vector<TextPiece>& question,
                             const std::vector<int64_t>& matches, std::vector<int64_t>& ids) const;
+  /// Feeds a prompt from position `from` on; returns the hidden states, [T, H].
+  at::Tensor feed(const ExpandedPrompt& prompt, int64_t from);
   /// Logits after the prompt's last position.
   at::Tensor prefill(const ExpandedPrompt& prompt, const ChatOptions& options, Timings& timings);
   at::Tensor embed(const ExpandedPrompt& prompt, int64_t from) const;
   ChatResult answer(const std::vector<TextPiece>& question, const at::Tensor& boxes_cxcywh,
                     const ChatOptions& options);
+
+  /// Forgets the decoder's positions from `length` on.
+  void forget_from(int64_t length);
 
   KvCache cache_;
   ExpandedPrompt cached_;  // what each position of the cache holds

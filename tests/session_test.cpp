@@ -135,6 +135,62 @@ TEST(Session, ClearedSessionAnswersAsAFreshOne) {
   EXPECT_EQ(again.generated_ids, fresh.generated_ids);
 }
 
+std::shared_ptr<const Groma::Impl> engine() {
+  static const TemporaryFolder folder;
+  static const auto loaded = [] {
+    const auto directory = (folder.path() / "model").string();
+    init_checkpoint(std::string(GROMA_SOURCE_DIR) + "/tests/data/tiny_config.json", directory,
+                    "float32", /*seed=*/3);
+    return load_engine(directory, {});
+  }();
+  return loaded;
+}
+
+TEST(Session, ClearedSessionReadsItsNewRegions) {
+  const CallScope scope(*engine());
+  const auto none = at::empty({0, 4});
+  const auto box = at::tensor({0.2f, 0.2f, 0.1f, 0.1f}).view({1, 4});
+  const auto options = brief();
+  Session::Impl cleared(engine(), picture(), all_regions()),
+      fresh(engine(), picture(), all_regions());
+  cleared.ask({{"What?", false}}, box, options);  // the box becomes <r0>
+  cleared.clear();
+  const auto again = cleared.open({{"What?", false}}, none, options);
+  const auto expected = fresh.open({{"What?", false}}, none, options);
+  EXPECT_GT(again.result.timings.reused_positions, 0) << "the picture is not read again";
+  // Read in two parts instead of one: sums in another order.
+  EXPECT_LT(testing::largest_difference(again.task.logits, expected.task.logits), 1e-4);
+}
+
+TEST(Session, ForksAnswerAsSessionsOfTheirOwn) {
+  const CallScope scope(*engine());
+  const auto none = at::empty({0, 4});
+  const auto options = brief();
+  Timings timings;
+  Session::Impl base(engine(), picture(), all_regions());
+  base.read_picture(timings);
+  base.look(none, timings);
+  for (const std::optional<std::uint64_t> seed : {std::optional<std::uint64_t>(), {5}}) {
+    auto own_options = all_regions();
+    own_options.shuffle_seed = seed;
+    Session::Impl own(engine(), picture(), own_options);
+    const auto expected = own.ask({{"What?", false}}, none, options);
+    const auto fork = base.fork(seed);
+    const auto said = fork->ask({{"What?", false}}, none, options);
+    EXPECT_EQ(said.generated_ids, expected.generated_ids);
+    ASSERT_EQ(said.regions.size(), expected.regions.size());
+    for (size_t i = 0; i < said.regions.size(); ++i) {
+      EXPECT_EQ(said.regions[i].box, expected.regions[i].box);
+    }
+    EXPECT_EQ(said.timings.vision_ms, 0);
+    // A second fork knows nothing of the first: equal to the last bit.
+    const auto twin = base.fork(seed);
+    const auto a = twin->open({{"Who?", false}}, none, options).task.logits;
+    const auto b = base.fork(seed)->open({{"Who?", false}}, none, options).task.logits;
+    EXPECT_TRUE(at::equal(a, b));
+  }
+}
+
 TEST(Session, TypedControlTokensStayCharacters) {
   const auto plain = model().chat(picture(), "xyz", {}, brief(), all_regions());
   for (const char* typed : {"<r3>", "</s>", "<image>", "[PAD]", "<refer_feat>", "<region>"}) {

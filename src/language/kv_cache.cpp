@@ -28,6 +28,15 @@ void KvCache::truncate(int64_t length) {
   length_ = length;
 }
 
+KvCache KvCache::copy(int64_t length) const {
+  TORCH_CHECK(length <= length_, "KvCache: cannot copy ", length, " of ", length_, " positions");
+  KvCache result = *this;
+  result.length_ = length;
+  result.capacity_ = 0;  // what is reserved next is new memory
+  result.reserve(length);
+  return result;
+}
+
 std::pair<at::Tensor, at::Tensor> KvCache::append(int64_t layer, const at::Tensor& keys,
                                                   const at::Tensor& values) {
   const auto count = keys.size(1);

@@ -29,6 +29,9 @@ class KvCache {
 
   int64_t length() const { return length_; }
 
+  /// The first `length` positions, in memory of their own.
+  KvCache copy(int64_t length) const;
+
  private:
   int64_t kv_heads_, head_width_;
   int64_t length_ = 0, capacity_ = 0;
