@@ -32,16 +32,20 @@ ProgressBar::~ProgressBar() {
   if (shown_percent_ >= 0) std::cerr << "\r\033[K" << std::flush;
 }
 
-void ProgressBar::show(double done) {
+void ProgressBar::show(double done, const std::string& note) {
   constexpr auto kPatience = std::chrono::milliseconds(300);
+  constexpr auto kPause = std::chrono::milliseconds(200);  // between two states of a note
   constexpr int kWidth = 30;
   if (!stderr_is_terminal() || Clock::now() - begun_ < kPatience) return;
   const int percent = static_cast<int>(100 * std::clamp(done, 0.0, 1.0));
-  if (percent == shown_percent_) return;
+  const bool old = !note.empty() && Clock::now() - shown_at_ > kPause;
+  if (percent == shown_percent_ && !old) return;
   shown_percent_ = percent;
+  shown_at_ = Clock::now();
   const auto filled = static_cast<std::size_t>(kWidth * percent / 100);
   std::cerr << '\r' << title_ << " [" << std::string(filled, '#')
-            << std::string(kWidth - filled, ' ') << "] " << percent << " %\033[K" << std::flush;
+            << std::string(kWidth - filled, ' ') << "] " << percent << " %  " << note << "\033[K"
+            << std::flush;
 }
 
 }  // namespace groma::cli

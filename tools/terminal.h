@@ -19,12 +19,14 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  void show(double done);  ///< done in [0, 1]
+  /// done in [0, 1]; `note` stands behind the bar.
+  void show(double done, const std::string& note = "");
 
  private:
   using Clock = std::chrono::steady_clock;
   std::string title_;
   Clock::time_point begun_ = Clock::now();
+  Clock::time_point shown_at_{};
   int shown_percent_ = -1;
 };
 

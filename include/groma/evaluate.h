@@ -2,12 +2,14 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "groma/error.h"
+#include "groma/groma.h"
 
 namespace groma::eval {
 
@@ -195,5 +197,102 @@ struct CaptionFiles {
 ///
 /// throws    Error naming file, entry and field of a mistake
 ScoreReport score_caption_files(const CaptionFiles& files);
+
+enum class Protocol { kRec, kLvisGround, kCaption, kProposals, kGroundedChat };
+
+/// rec, lvis-ground, caption, proposals or grounded-chat.
+///
+/// throws    Error that lists these names
+Protocol protocol_named(const std::string& name);
+std::string name_of(Protocol protocol);
+
+/// Which of a protocol's instructions a sample is asked with.
+inline constexpr int kRandomPrompt = -1;  ///< one, by sample and seed
+inline constexpr int kAllPrompts = -2;    ///< each in turn, a prediction of each
+
+/// What to ask a model, about what, and where the answers go.
+struct RunOptions {
+  Protocol protocol = Protocol::kRec;
+  AnnotationFile annotations;
+  std::vector<std::string> images;  ///< roots; empty: the folder of the annotation file
+  std::string model;                ///< checkpoint directory
+  LoadOptions load;
+  std::string out;                   ///< run folder
+  std::uint64_t seed = 0;            ///< of prompts and the order of regions
+  int prompt_index = kRandomPrompt;  ///< from 0; or one of the two above
+  bool detailed = false;             ///< captions: ask "in detail", as for RefCOCOg
+  bool by_score = false;             ///< number regions by score instead of in random order
+  bool constrain = false;            ///< as ChatOptions; the original does not
+  RegionOptions regions;             ///< `resize` and `shuffle_seed` are set by the protocol
+  std::size_t limit = 0;             ///< ask the first so many samples alone; 0: all
+  int shard = 0;                     ///< take samples j with j mod shards == shard
+  int shards = 1;
+  int batch = 1;    ///< answers generated together
+  int loaders = 2;  ///< threads that read pictures ahead; changes no result
+  bool resume = false;
+  bool skip_missing = false;  ///< go on where pictures are missing; they count as wrong
+  int report_errors = 0;      ///< as RunScoreOptions
+};
+
+struct RunProgress {
+  std::size_t done = 0, total = 0;  ///< answers of this shard
+  double per_second = 0;            ///< since this process began
+  double seconds_left = 0;          ///< estimated
+};
+
+/// What happens on the way; each may be empty.
+struct RunHooks {
+  std::function<void(const std::string&)> on_note;      ///< a line for people
+  std::function<bool(const RunProgress&)> on_progress;  ///< false ends the run; it can go on
+};
+
+struct RunResult {
+  std::size_t answers = 0, failed = 0, skipped = 0;
+  bool stopped = false;  ///< on_progress asked for it
+  std::optional<ScoreReport>
+      report;  ///< of a run that is whole: not stopped, and not one of shards
+};
+
+/// Asks a model every sample of an annotation file and writes a run folder: run.json,
+/// predictions.jsonl, timings.jsonl, detections.json (captions.json), metrics.json and, where asked
+/// for, report.html.
+///
+/// Each answer is on the disk before the next is begun: a process that was killed loses the one it
+/// was at (with `batch`, those). With `resume` the run goes on and ends with the same bytes.
+///
+/// throws    Error when a file is wrong, pictures are missing, the folder holds another run, or a
+///           resumed run would give other results
+RunResult run_evaluation(const RunOptions& options, const RunHooks& hooks = {});
+
+/// When a box counts as right.
+enum class RecRule {
+  kGroma,   ///< IoU > 0.5 with the target clipped to the image
+  kMdetr,   ///< generalised IoU >= 0.5
+  kFerret,  ///< the answered box cut to whole pixels, IoU >= 0.5
+};
+
+struct RunScoreOptions {
+  RecRule rule = RecRule::kGroma;
+  bool as_many_cut = true;  ///< lvis-ground: AR, AR50, ... of the first k boxes (false: of all)
+  bool strict_reference = false;
+  std::optional<AnnotationFile> annotations;  ///< instead of those that run.json names
+  std::optional<Protocol> protocol;           ///< where a folder has no run.json
+  JavaTools java;
+  std::string out;                  ///< folder for the merged files; empty: the first run's own
+  int report_errors = 0;            ///< errors shown in report.html; 0: no report
+  std::vector<std::string> images;  ///< roots that the report finds pictures in; else run.json's
+};
+
+/// Sorts run folders into runs that are scored together: one protocol, one annotation file.
+std::vector<std::vector<std::string>> group_runs(const std::vector<std::string>& folders);
+
+/// Merges run folders (shards, seeds) of one annotation file and scores them. Writes metrics.json,
+/// and, unless the output folder is one of the parts, the merged predictions.jsonl, run.json,
+/// detections.json and captions.json.
+///
+/// Each folder holds predictions.jsonl, or sub-folders shard-i-of-n that do.
+/// throws    Error when samples are missing or come twice, naming their keys
+ScoreReport score_runs(const std::vector<std::string>& folders,
+                       const RunScoreOptions& options = {});
 
 }  // namespace groma::eval

@@ -1,5 +1,6 @@
 #include "eval/figures.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -48,7 +49,7 @@ Figure share_figure(const std::string& name, double hits, double count) {
   const double half =
       kZ / (1 + z2 / count) * std::sqrt(p * (1 - p) / count + z2 / (4 * count * count));
   out.value = p;
-  out.interval = {centre - half, centre + half};
+  out.interval = {std::max(0.0, centre - half), std::min(1.0, centre + half)};
   out.interval_kind = "Wilson";
   return out;
 }

@@ -214,6 +214,19 @@ double JsonReader::number() {
   return value;
 }
 
+float JsonReader::float_number() {
+  const std::string_view text = number_text();
+  float value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (result.ec == std::errc::result_out_of_range) {
+    value = std::strtof(std::string(text).c_str(), nullptr);  // too small becomes 0
+  }
+  demand(result.ec != std::errc::invalid_argument && result.ptr == text.data() + text.size(),
+         "found ", text, ", expected a number");
+  demand(std::isfinite(value), "found ", text, ", which is too large for a number");
+  return value;
+}
+
 std::int64_t JsonReader::integer() {
   const std::string_view text = number_text();
   std::int64_t value = 0;

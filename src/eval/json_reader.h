@@ -52,6 +52,7 @@ class JsonReader {
   }
 
   double number();         ///< finite
+  float float_number();    ///< finite; a float's shortest decimal reads back as that float
   std::int64_t integer();  ///< a number written without fraction or exponent
   bool flag();             ///< true, false, 1, 0 or null (false)
   std::string string();

@@ -111,8 +111,8 @@ std::vector<CaptionPair> tokenize(const std::vector<RawCaption>& captions, const
 
 }  // namespace
 
-void report_captions(const std::vector<RawCaption>& captions, bool tokenized, const JavaTools& java,
-                     ScoreReport& report) {
+std::vector<double> report_captions(const std::vector<RawCaption>& captions, bool tokenized,
+                                    const JavaTools& java, ScoreReport& report) {
   std::vector<CaptionPair> pairs;
   if (tokenized) {
     for (const RawCaption& raw : captions) pairs.push_back({raw.caption, raw.references});
@@ -141,13 +141,14 @@ void report_captions(const std::vector<RawCaption>& captions, bool tokenized, co
   if (java.meteor.empty()) {
     report.facts.emplace_back(
         "METEOR_note", "\"not computed: METEOR is a Java program; name it with --meteor-jar\"");
-    return;
+    return scores.rouge_l_each;
   }
   const MeteorScores meteor = meteor_with_jar(java.meteor, pairs);
   Figure figure = mean_figure("METEOR", meteor.each);
   // The score of the whole text is not the mean of the captions' scores.
   figure.value = meteor.score;
   report.figures.push_back(std::move(figure));
+  return scores.rouge_l_each;
 }
 
 ScoreReport score_caption_files(const CaptionFiles& files) {

@@ -13,8 +13,9 @@ struct RawCaption {
   std::vector<std::string> references;
 };
 
-/// Tokenises unless `tokenized`, scores, and adds figures and what was used to `report`.
-void report_captions(const std::vector<RawCaption>& captions, bool tokenized, const JavaTools& java,
-                     ScoreReport& report);
+/// Tokenises unless `tokenized`, scores, and adds figures and what was used to `report`; returns
+/// ROUGE-L of each caption.
+std::vector<double> report_captions(const std::vector<RawCaption>& captions, bool tokenized,
+                                    const JavaTools& java, ScoreReport& report);
 
 }  // namespace groma::eval

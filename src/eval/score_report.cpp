@@ -1,13 +1,38 @@
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "eval/json_text.h"
+#include "eval/readable_facts.h"
 #include "groma/evaluate.h"
 
 namespace groma::eval {
+namespace {
+
+std::string in_words(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_array()) return std::to_string(value.size());
+  if (!value.is_object()) return value.dump();
+  std::string out;
+  for (const auto& [name, part] : value.items()) {
+    if (part.is_structured()) return "";
+    out += (out.empty() ? "" : ", ") + name + " " + in_words(part);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> readable_facts(const ScoreReport& report) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& [name, text] : report.facts) {
+    if (name.starts_with("calibration")) continue;  // bins say something only when drawn
+    std::string words = in_words(Json::parse(text));
+    if (!words.empty()) out.emplace_back(name, std::move(words));
+  }
+  return out;
+}
 
 std::string ScoreReport::json() const {
-  using Json = nlohmann::ordered_json;
   Json out = Json::object();
   for (const auto& [name, text] : facts) out[name] = Json::parse(text);
   for (const Figure& figure : figures) {
@@ -29,10 +54,12 @@ std::string ScoreReport::table() const {
   std::size_t width = 0;
   for (const Figure& figure : figures) width = std::max(width, figure.name.size());
   std::string out;
+  for (const auto& [name, words] : readable_facts(*this)) out += name + ": " + words + "\n";
+  if (!out.empty()) out += "\n";
   char line[256];
   for (const Figure& figure : figures) {
-    std::snprintf(line, sizeof(line), "%-*s  %9.5f", static_cast<int>(width), figure.name.c_str(),
-                  figure.value);
+    std::snprintf(line, sizeof(line), figure.denominator == 0 ? "%-*s          -" : "%-*s  %9.5f",
+                  static_cast<int>(width), figure.name.c_str(), figure.value);
     out += line;
     if (figure.interval) {
       std::snprintf(line, sizeof(line), "  [%.5f, %.5f]", (*figure.interval)[0],

@@ -33,9 +33,9 @@ std::string contents(const std::filesystem::path& file) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-}  // namespace
-
-Outcome run_groma(const std::vector<std::string>& arguments, const std::string& input) {
+/// Runs `become`, which never returns, in a process of its own.
+template <typename Become>
+Outcome run(const std::string& input, const Become& become) {
   const TemporaryFolder folder;
   const auto in = (folder.path() / "in").string();
   const auto out = (folder.path() / "out").string();
@@ -47,11 +47,49 @@ Outcome run_groma(const std::vector<std::string>& arguments, const std::string& 
                             std::freopen(out.c_str(), "w", stdout) &&
                             std::freopen(err.c_str(), "w", stderr);
     if (!redirected) _exit(126);
-    become_groma(arguments);
+    become();
   }
   int status = 0;
   waitpid(process, &status, 0);
   return {exit_code(status), contents(out), contents(err)};
+}
+
+}  // namespace
+
+Outcome run_groma(const std::vector<std::string>& arguments, const std::string& input) {
+  return run(input, [&] { become_groma(arguments); });
+}
+
+Outcome run_program(const std::vector<std::string>& arguments) {
+  return run("", [&] {
+    std::vector<char*> argv;
+    for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    execvp(argv[0], argv.data());
+    _exit(127);
+  });
+}
+
+Background::Background(const std::vector<std::string>& arguments) : process_(fork()) {
+  if (process_ != 0) return;
+  const bool silent =
+      std::freopen("/dev/null", "w", stdout) && std::freopen("/dev/null", "w", stderr);
+  if (!silent) _exit(126);
+  become_groma(arguments);
+}
+
+Background::~Background() { kill(); }
+
+bool Background::runs() {
+  if (process_ > 0 && waitpid(process_, nullptr, WNOHANG) == process_) process_ = -1;
+  return process_ > 0;
+}
+
+void Background::kill() {
+  if (process_ <= 0) return;
+  ::kill(process_, SIGKILL);
+  waitpid(process_, nullptr, 0);
+  process_ = -1;
 }
 
 Terminal::Terminal(const std::vector<std::string>& arguments) {

@@ -15,6 +15,25 @@ struct Outcome {
 /// Runs the groma program to its end, `input` being its standard input.
 Outcome run_groma(const std::vector<std::string>& arguments, const std::string& input = "");
 
+/// The same of any program, found in PATH.
+Outcome run_program(const std::vector<std::string>& arguments);
+
+/// Starts the groma program and leaves it to itself; it shows nothing.
+class Background {
+ public:
+  explicit Background(const std::vector<std::string>& arguments);
+  ~Background();  ///< kills the program if it still runs
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+  bool runs();
+  /// SIGKILL: the program cannot do anything about it.
+  void kill();
+
+ private:
+  int process_ = -1;
+};
+
 /// The program on a terminal of its own, as a user would see it.
 class Terminal {
  public:

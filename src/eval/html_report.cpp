@@ -1,0 +1,172 @@
+#include "eval/html_report.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "eval/error_analysis.h"
+#include "eval/image_finder.h"
+#include "eval/readable_facts.h"
+#include "eval/write_annotations.h"
+#include "io/file.h"
+
+namespace groma::eval {
+namespace {
+
+constexpr const char* kHead = R"(<!doctype html>
+<meta charset="utf-8"><title>groma eval</title>
+<style>
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd}
+td:first-child,th:first-child{text-align:left}
+td.words{text-align:left}table{margin:1rem 0}
+figure{display:inline-block;width:18rem;margin:1rem 1rem 1rem 0;vertical-align:top}
+figure img,figure svg{width:100%;display:block}
+.shot{position:relative}.shot svg{position:absolute;inset:0;height:100%}
+.shot rect{fill:none;vector-effect:non-scaling-stroke}
+.truth{stroke:#0a0;stroke-width:3}.said{stroke:#d00;stroke-width:3}.other{stroke:#fffa;stroke-width:1}
+.key b{color:#0a0}.key b+b{color:#d00}.key b+b+b{color:#888;font-weight:normal}
+.plot path{fill:none;stroke:#888}.plot text{font-size:8px}.bar{fill:#48c8}
+</style>
+)";
+
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&') {
+      out += "&amp;";
+    } else if (c == '<') {
+      out += "&lt;";
+    } else if (c == '"') {
+      out += "&quot;";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string base64(std::string_view bytes) {
+  static constexpr char kDigits[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve(bytes.size() * 4 / 3 + 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t word = 0;
+    for (std::size_t k = 0; k < 3; ++k) {
+      word = word << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
+    }
+    for (std::size_t k = 0; k < 4; ++k) {
+      out += i + k > bytes.size() ? '=' : kDigits[word >> (18 - 6 * k) & 63];
+    }
+  }
+  return out;
+}
+
+std::string media_type(std::string_view bytes) {
+  if (bytes.starts_with("\x89PNG")) return "image/png";
+  if (bytes.starts_with("RIFF")) return "image/webp";
+  if (bytes.starts_with("BM")) return "image/bmp";
+  return "image/jpeg";
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.5g", value);
+  return text;
+}
+
+std::string rect(const XywhBox& box, const char* kind) {
+  return std::string("<rect class=\"") + kind + "\" x=\"" + number(box[0]) + "\" y=\"" +
+         number(box[1]) + "\" width=\"" + number(box[2]) + "\" height=\"" + number(box[3]) + "\"/>";
+}
+
+/// The picture with boxes on top; the browser turns it as EXIF says, which is our frame too.
+std::string shot(const Entry& entry, const WrongAnswer& error, const std::string& picture) {
+  const auto file = io::MappedFile::open(picture);
+  std::string out = "<div class=\"shot\"><img src=\"data:" + media_type(file->bytes()) +
+                    ";base64," + base64(file->bytes()) + "\"><svg viewBox=\"0 0 " +
+                    std::to_string(entry.width) + " " + std::to_string(entry.height) +
+                    "\" preserveAspectRatio=\"none\">";
+  const Prediction& said = *error.answer->prediction;
+  for (const Candidate& box : said.candidates) out += rect(xywh_of(box.xyxy), "other");
+  for (const XywhBox& box : error.targets) out += rect(box, "truth");
+  for (const PredictedRegion& region : said.regions) out += rect(xywh_of(region.xyxy), "said");
+  return out + "</svg></div>";
+}
+
+std::string figures_table(const ScoreReport& report) {
+  std::string out = "<table><tr><th>figure<th>value<th>95 % interval<th>of\n";
+  for (const Figure& figure : report.figures) {
+    out += "<tr><td>" + escaped(figure.name) + "<td>" +
+           (figure.denominator == 0 ? "-" : number(figure.value)) + "<td>";
+    if (figure.interval) {
+      out += number((*figure.interval)[0]) + " to " + number((*figure.interval)[1]);
+    }
+    out += "<td>" + number(figure.numerator) + " / " + number(figure.denominator) + "\n";
+  }
+  return out + "</table>\n";
+}
+
+/// Calibration as a drawing: how often answers of a score were right, against the score.
+std::string calibration_plot(const std::string& title, const Json& bins) {
+  std::string out = "<figure class=\"plot\"><svg viewBox=\"-12 -4 120 118\">"
+                    "<path d=\"M0 0V100H100M0 100L100 0\"/>";
+  for (const Json& bin : bins) {
+    const double x = 100 * bin["from"].get<double>(), right = bin["accuracy"].get<double>();
+    out += "<rect class=\"bar\" x=\"" + number(x) + "\" y=\"" + number(100 - 100 * right) +
+           "\" width=\"9\" height=\"" + number(100 * right) + "\"><title>" +
+           number(bin["count"].get<double>()) + " answers</title></rect>";
+  }
+  return out +
+         "<text x=\"0\" y=\"110\">0</text><text x=\"96\" y=\"110\">1</text>"
+         "<text x=\"-10\" y=\"6\">1</text></svg><figcaption>" +
+         escaped(title) + ": share of right answers by confidence</figcaption></figure>\n";
+}
+
+std::string facts_table(const ScoreReport& report) {
+  std::string out = "<table>\n", plots;
+  for (const auto& [name, words] : readable_facts(report)) {
+    out += "<tr><td>" + escaped(name) + "<td class=\"words\">" + escaped(words) + "\n";
+  }
+  for (const auto& [name, text] : report.facts) {
+    if (name.starts_with("calibration")) plots += calibration_plot(name, Json::parse(text));
+  }
+  return out + "</table>\n" + plots;
+}
+
+std::string error_figure(const Dataset& dataset, const WrongAnswer& error, ImageFinder& finder) {
+  const Entry& entry = dataset.entries[error.answer->sample->entry];
+  const Prediction& said = *error.answer->prediction;
+  std::string out = "<figure>";
+  const auto picture = finder.find(entry.image);
+  if (picture && entry.width > 0 && entry.height > 0) out += shot(entry, error, *picture);
+  return out + "<figcaption><b>" + escaped(query_text(dataset, entry)) + "</b> " +
+         escaped(said.key) + ": " + escaped(error.why) + ", score " + number(error.overlap) +
+         "<br>" + escaped(said.text) + "</figcaption></figure>\n";
+}
+
+}  // namespace
+
+void write_html_report(const std::string& path, const ScoreReport& report, const Dataset& dataset,
+                       std::vector<WrongAnswer> wrong, const std::vector<std::string>& images,
+                       int count) {
+  std::stable_sort(wrong.begin(), wrong.end(), [](const WrongAnswer& a, const WrongAnswer& b) {
+    return a.overlap < b.overlap;
+  });
+  const std::size_t all = wrong.size();
+  if (all > static_cast<std::size_t>(count)) wrong.resize(count);
+  ImageFinder finder(images);
+  io::AtomicFile file(path);
+  file.write(kHead);
+  file.write("<h1>groma eval</h1>\n" + figures_table(report) + facts_table(report));
+  for (const std::string& warning : report.warnings) file.write("<p>" + escaped(warning) + "\n");
+  file.write("<h2>The worst " + std::to_string(wrong.size()) + " of " + std::to_string(all) +
+             " errors</h2>\n");
+  if (!wrong.empty()) {
+    file.write("<p class=\"key\"><b>target</b>, <b>answer</b>, <b>other boxes</b>\n");
+  }
+  for (const WrongAnswer& error : wrong) file.write(error_figure(dataset, error, finder));
+  file.commit();
+}
+
+}  // namespace groma::eval
