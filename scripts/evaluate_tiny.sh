@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Measures a model on drawn scenes with every protocol of groma eval and prints README's table.
 #   scripts/evaluate_tiny.sh [MODEL]        default: models/groma-tiny
-# SCENES (100), SEED (2024), WORLD (shapes) and OUT (build/evaluation) choose the scenes and where
-# the set, the run folders and their reports go.
+# SCENES (100), SEED (2024), WORLD (shapes), THREADS (1) and OUT (build/evaluation) choose the scenes
+# and where the set, the run folders and their reports go.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model=${1:-models/groma-tiny}
 scenes=${SCENES:-100} seed=${SEED:-2024} world=${WORLD:-shapes} out=${OUT:-build/evaluation}
+threads=${THREADS:-1}  # of a model this small, one does as much as several
 groma=${GROMA:-build/bin/groma}
 export OMP_WAIT_POLICY=passive
 
@@ -16,8 +17,8 @@ set=$out/$world-$scenes-$seed
 
 measure() {  # PROTOCOL FILE
   rm -rf "${out:?}/$1"
-  "$groma" eval run --protocol "$1" -m "$model" --annotations "$set/$2" --out "$out/$1" \
-    --report 30 >"$out/$1.txt"
+  "$groma" eval run --protocol "$1" -m "$model" -t "$threads" --annotations "$set/$2" \
+    --out "$out/$1" --report 30 >"$out/$1.txt"
 }
 measure rec rec.jsonl
 measure lvis-ground ground.json

@@ -79,8 +79,8 @@ int run_part(const eval::RunOptions& options, bool talks, bool print_json) {
     if (talks) std::cerr << "groma eval run: " << line << '\n';
   };
   hooks.on_progress = [&](const eval::RunProgress& progress) {
-    const double part =
-        static_cast<double>(progress.done) / static_cast<double>(std::max<size_t>(1, progress.total));
+    const double part = static_cast<double>(progress.done) /
+                        static_cast<double>(std::max<size_t>(1, progress.total));
     if (talks) bar.show(part, progress_note(progress));
     return cli::interrupts() == 0;
   };
@@ -159,8 +159,8 @@ void run(RunArgs& args) {
     throw CLI::ValidationError("--shard", "mpirun shares the samples out itself");
   }
   if (!args.shard.empty()) read_shard(args.shard, args.options);
-  const int status = ranks.count() > 1 ? run_ranks(ranks, args)
-                                       : run_part(args.options, true, args.json);
+  const int status =
+      ranks.count() > 1 ? run_ranks(ranks, args) : run_part(args.options, true, args.json);
   std::cout << std::flush;
   if (status != 0) throw ExitStatus{status};
 }
@@ -189,7 +189,8 @@ void add_asking_options(CLI::App& command, RunArgs& args) {
 void add_work_options(CLI::App& command, RunArgs& args) {
   eval::RunOptions& options = args.options;
   command.add_option("--limit", options.limit, "Ask the first N samples alone")->type_name("N");
-  command.add_option("--shard", args.shard, "Take part i of n; groma eval score puts them together")
+  command
+      .add_option("--shard", args.shard, "Take part i of n; groma eval score puts them together")
       ->type_name("i/n");
   command.add_option("--batch", options.batch, "Answers generated together (default 1)")
       ->check(CLI::Range(1, 256).description(""))
@@ -200,8 +201,9 @@ void add_work_options(CLI::App& command, RunArgs& args) {
   command.add_flag("--resume", options.resume, "Go on with the run in the folder");
   command.add_flag("--skip-missing", options.skip_missing,
                    "Count samples without picture as wrong instead of stopping");
-  command.add_option("--report", options.report_errors,
-                     "Write report.html with the worst N errors drawn")
+  command
+      .add_option("--report", options.report_errors,
+                  "Write report.html with the worst N errors drawn")
       ->type_name("N");
   command.add_flag("--json", args.json, "Print JSON");
 }

@@ -56,8 +56,7 @@ std::unique_ptr<Session::Impl> Examiner::see(const Image& image, Timings& timing
 
 Prediction Examiner::proposals_of(const Session::Impl& picture) const {
   Prediction out;
-  out.proposals =
-      candidates_of(picture.proposed_boxes, picture.proposed_scores, picture.image);
+  out.proposals = candidates_of(picture.proposed_boxes, picture.proposed_scores, picture.image);
   out.candidates =
       candidates_of(picture.regions.boxes_cxcywh, picture.regions.scores, picture.image);
   out.regions_kept = static_cast<int>(out.candidates.size());

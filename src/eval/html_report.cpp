@@ -109,8 +109,9 @@ std::string figures_table(const ScoreReport& report) {
 
 /// Calibration as a drawing: how often answers of a score were right, against the score.
 std::string calibration_plot(const std::string& title, const Json& bins) {
-  std::string out = "<figure class=\"plot\"><svg viewBox=\"-12 -4 120 118\">"
-                    "<path d=\"M0 0V100H100M0 100L100 0\"/>";
+  std::string out =
+      "<figure class=\"plot\"><svg viewBox=\"-12 -4 120 118\">"
+      "<path d=\"M0 0V100H100M0 100L100 0\"/>";
   for (const Json& bin : bins) {
     const double x = 100 * bin["from"].get<double>(), right = bin["accuracy"].get<double>();
     out += "<rect class=\"bar\" x=\"" + number(x) + "\" y=\"" + number(100 - 100 * right) +

@@ -36,7 +36,8 @@ ImageLoader::~ImageLoader() {
 void ImageLoader::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [&] { return end_ || begun_ >= paths_.size() || begun_ < taken_ + ahead_; });
+    changed_.wait(lock,
+                  [&] { return end_ || begun_ >= paths_.size() || begun_ < taken_ + ahead_; });
     if (end_ || begun_ >= paths_.size()) return;
     const std::size_t i = begun_++;
     lock.unlock();

@@ -25,12 +25,13 @@ std::uint64_t mixed(std::string_view text, std::uint64_t seed) {
 }  // namespace
 
 const std::vector<std::string>& instructions(Protocol protocol, bool detailed) {
-  static const std::vector<std::string> kRec = {"Locate {} in the image.",
-                                                "Can you spot {} in the photograph?",
-                                                "Identify where {} is located in the picture.",
-                                                "Please detect {} in the picture.",
-                                                "Which region matches the description {}?",
-                                                "Please identify the object that corresponds to {}."};
+  static const std::vector<std::string> kRec = {
+      "Locate {} in the image.",
+      "Can you spot {} in the photograph?",
+      "Identify where {} is located in the picture.",
+      "Please detect {} in the picture.",
+      "Which region matches the description {}?",
+      "Please identify the object that corresponds to {}."};
   static const std::vector<std::string> kGround = {
       "Locate all {} in this image.",
       "Identify all instances of {} in the photo.",
@@ -45,7 +46,8 @@ const std::vector<std::string>& instructions(Protocol protocol, bool detailed) {
       "Can you provide me with a detailed description of {}?", "Please describe {} in details.",
       "I'm curious about {} in the photo. Can you describe it in detail?",
       "Please give a comprehensive description of the object {}.",
-      "What does the object {} in the picture look like? Could you give me a detailed description?"};
+      "What does the object {} in the picture look like? Could you give me a detailed "
+      "description?"};
   static const std::vector<std::string> kAsItStands = {std::string(kPlace)};
   switch (protocol) {
     case Protocol::kRec:
@@ -105,8 +107,7 @@ std::vector<Ask> plan_asks(const Dataset& dataset, const SampleList& list, int p
   }
   std::vector<Ask> out;
   const auto add = [&](std::uint32_t sample, int prompt) {
-    const std::string key =
-        PredictionKey{list.samples[sample].label, prompt, options.seed}.text();
+    const std::string key = PredictionKey{list.samples[sample].label, prompt, options.seed}.text();
     const bool shuffle = !options.by_score && options.protocol != Protocol::kProposals;
     out.push_back({sample, prompt, key, std::nullopt});
     if (shuffle) out.back().shuffle_seed = mixed(key, 1);

@@ -71,10 +71,10 @@ Json identity_of(const RunOptions& options, const Groma::Impl& engine, const std
   out["protocol"] = name_of(options.protocol);
   out["seed"] = options.seed;
   out["limit"] = options.limit;
-  out["prompt_index"] = options.prompt_index == kAllPrompts      ? "all"
-                        : options.prompt_index == kRandomPrompt ? "random"
-                                                                : std::to_string(
-                                                                      options.prompt_index);
+  out["prompt_index"] = options.prompt_index == kAllPrompts ? "all"
+                        : options.prompt_index == kRandomPrompt
+                            ? "random"
+                            : std::to_string(options.prompt_index);
   out["prompts"] = prompts;
   out["box_order"] = options.by_score ? "score" : "random";
   out["constrain"] = options.constrain;
@@ -91,9 +91,8 @@ Json identity_of(const RunOptions& options, const Groma::Impl& engine, const std
   out["model_sha256"] = model_sum;
   out["annotations_sha256"] = sha256_of_path(options.annotations.path);
   out["version"] = GROMA_VERSION;
-  out["build"] = {{"compiler", __VERSION__},
-                  {"libtorch", TORCH_VERSION},
-                  {"cpu", at::get_cpu_capability()}};
+  out["build"] = {
+      {"compiler", __VERSION__}, {"libtorch", TORCH_VERSION}, {"cpu", at::get_cpu_capability()}};
   return out;
 }
 
@@ -210,8 +209,8 @@ class Questioner {
     Seen& seen = seen_[name];
     auto loaded = loader.next();
     seen.error = loaded.error;
-    if (loaded.image) seen.error = size_error(dataset_.entries[list_.samples[ask.sample].entry],
-                                              *loaded.image);
+    if (loaded.image)
+      seen.error = size_error(dataset_.entries[list_.samples[ask.sample].entry], *loaded.image);
     if (!seen.error.empty()) return;
     try {
       seen.picture = examiner_.see(*loaded.image, seen.timings);

@@ -37,12 +37,13 @@ RunFolder::RunFolder(const std::string& folder, RunRecord record, bool resume)
           ": there is a predictions.jsonl but no run.json; choose another folder");
   if (known) {
     const RunRecord before = read_run_record(file("run.json"));
-    require(resume, "run into ", io::quote(folder),
-            ": the folder holds a run already (shard ", before.shard, "/", before.shards,
+    require(resume, "run into ", io::quote(folder), ": the folder holds a run already (shard ",
+            before.shard, "/", before.shards,
             "); go on with it by --resume, or choose another folder: one for each shard");
     const std::string difference = first_difference(before.identity, record_.identity, {});
-    require(difference.empty(), "resume ", io::quote(folder), ": this run differs from that one in ",
-            difference, "; give the same options, or choose another folder");
+    require(difference.empty(), "resume ", io::quote(folder),
+            ": this run differs from that one in ", difference,
+            "; give the same options, or choose another folder");
     require(before.shard == record_.shard && before.shards == record_.shards, "resume ",
             io::quote(folder), ": it holds shard ", before.shard, "/", before.shards,
             ", this run is shard ", record_.shard, "/", record_.shards);

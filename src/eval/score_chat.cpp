@@ -104,8 +104,7 @@ void score_grounded_chat(const ScoreInput& input, ScoreReport& report,
   report.figures.push_back(share_figure("phrases_without_box", boxless, phrases));
 }
 
-void score_captions(const ScoreInput& input, ScoreReport& report,
-                    std::vector<WrongAnswer>& wrong) {
+void score_captions(const ScoreInput& input, ScoreReport& report, std::vector<WrongAnswer>& wrong) {
   std::vector<RawCaption> captions;
   for (const Answered& answer : input.answers) {
     RawCaption raw{clean_caption(answer.prediction->text), {}};

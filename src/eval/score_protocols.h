@@ -29,7 +29,7 @@ std::vector<Answered> order_answers(const std::vector<const Prediction*>& predic
 struct WrongAnswer {
   const Answered* answer;
   std::vector<XywhBox> targets;  ///< pixels
-  double overlap = 0;  ///< how near it came, [0, 1]
+  double overlap = 0;            ///< how near it came, [0, 1]
   std::string why;
 };
 
@@ -46,8 +46,7 @@ void score_rec(const ScoreInput& input, ScoreReport& report, std::vector<WrongAn
 void score_lvis_ground(const ScoreInput& input, ScoreReport& report,
                        std::vector<WrongAnswer>& wrong);
 void score_captions(const ScoreInput& input, ScoreReport& report, std::vector<WrongAnswer>& wrong);
-void score_proposals(const ScoreInput& input, ScoreReport& report,
-                     std::vector<WrongAnswer>& wrong);
+void score_proposals(const ScoreInput& input, ScoreReport& report, std::vector<WrongAnswer>& wrong);
 void score_grounded_chat(const ScoreInput& input, ScoreReport& report,
                          std::vector<WrongAnswer>& wrong);
 

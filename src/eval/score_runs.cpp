@@ -66,9 +66,8 @@ std::vector<Part> read_parts(const std::vector<std::string>& folders) {
 void check_same_run(const std::vector<Part>& parts) {
   for (const Part& part : parts) {
     if (!part.record || !parts[0].record) continue;
-    const std::string difference =
-        first_difference(parts[0].record->identity, part.record->identity,
-                         {"seed", "threads", "batch", "build"});
+    const std::string difference = first_difference(
+        parts[0].record->identity, part.record->identity, {"seed", "threads", "batch", "build"});
     require(difference.empty(), "score ", io::quote(parts[0].folder), " and ",
             io::quote(part.folder), ": they are parts of different runs, ", difference,
             "; score them one by one");

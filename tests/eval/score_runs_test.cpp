@@ -74,8 +74,8 @@ TEST(ScoreRuns, RecCountsAndFaults) {
   const TemporaryFolder folder;
   const auto run = folder.path() / "run";
   write_predictions(run, {prediction_of("1", 100, 100, {kRight}, {kRight, kOff}),
-                          prediction_of("2", 100, 100, {kOff}, {kRight, kOff}),    // not chosen
-                          prediction_of("3", 100, 100, {kOff, kRight}, {kOff}),    // not proposed
+                          prediction_of("2", 100, 100, {kOff}, {kRight, kOff}),      // not chosen
+                          prediction_of("3", 100, 100, {kOff, kRight}, {kOff}),      // not proposed
                           prediction_of("4", 100, 100, {kLoose}, {kLoose, kOff})});  // too loose
   const auto report = score_runs({run.string()}, options_for(rec_file(folder)));
   EXPECT_EQ(figure(report, "accuracy").numerator, 1);
@@ -85,11 +85,10 @@ TEST(ScoreRuns, RecCountsAndFaults) {
   EXPECT_EQ(figure(report, "accuracy_medium").denominator, 4);
   EXPECT_EQ(figure(report, "proposer_recall").numerator, 2);
   EXPECT_EQ(figure(report, "proposer_recall_medium").numerator, 2);
-  EXPECT_EQ(fact(report, "errors"), (json{{"right", 1},
-                                          {"not_proposed", 1},
-                                          {"not_chosen", 1},
-                                          {"too_loose", 1},
-                                          {"unknown", 0}}));
+  EXPECT_EQ(
+      fact(report, "errors"),
+      (json{
+          {"right", 1}, {"not_proposed", 1}, {"not_chosen", 1}, {"too_loose", 1}, {"unknown", 0}}));
   // Four answers of score 0.9 (as a float), one of them right.
   EXPECT_NEAR(figure(report, "ece_score").value, 0.65, 1e-6);
   ASSERT_TRUE(figure(report, "accuracy").interval);
@@ -155,10 +154,14 @@ TEST(ScoreRuns, ShardsMergeInAnyOrderToTheSameBytes) {
 
   EXPECT_TRUE(holds(message_of([&] { score_runs({first.string()}, options); }),
                     "2 of 4 samples are missing: 2/*/0, 4/*/0"));
-  EXPECT_TRUE(holds(message_of([&] { score_runs({whole.string(), first.string()}, options); }),
+  EXPECT_TRUE(holds(message_of([&] {
+                      score_runs({whole.string(), first.string()}, options);
+                    }),
                     "2 keys come twice: 3/0/0, 1/0/0"));
   write_predictions(second, {all[1], all[3], prediction_of("17", 100, 100, {})});
-  EXPECT_TRUE(holds(message_of([&] { score_runs({first.string(), second.string()}, options); }),
+  EXPECT_TRUE(holds(message_of([&] {
+                      score_runs({first.string(), second.string()}, options);
+                    }),
                     "1 keys belong to no sample"));
 }
 
@@ -194,10 +197,9 @@ TEST(ScoreRuns, BrokenPredictionsAreNamed) {
   EXPECT_TRUE(holds(complaint("{\"key\": \"1\"}\n"), "no 'regions'"));
   EXPECT_TRUE(holds(complaint("{\"regions\": []}\n"), "no 'key'"));
   EXPECT_TRUE(holds(complaint("[]\n"), "predictions.jsonl:1"));
-  EXPECT_TRUE(
-      holds(complaint(R"({"key": "1", "regions": [{"xyxy": [1, 2, NaN, 4]}]})"
-                      "\n"),
-            "regions[0].xyxy[2]"));
+  EXPECT_TRUE(holds(complaint(R"({"key": "1", "regions": [{"xyxy": [1, 2, NaN, 4]}]})"
+                              "\n"),
+                    "regions[0].xyxy[2]"));
   EXPECT_TRUE(holds(message_of([&] { score_runs({(folder.path() / "none").string()}, {}); }),
                     "no predictions.jsonl there"));
 }
@@ -213,9 +215,15 @@ TEST(ScoreRuns, GroundingCutsToAsManyBoxesAsThereAre) {
                   {"not_exhaustive_category_ids", json::array()},
                   {"coco_url", "http://images.cocodataset.org/val2017/8.jpg"}}}},
                {"annotations",
-                {{{"id", 1}, {"image_id", 8}, {"category_id", 4}, {"bbox", {10, 10, 50, 50}},
+                {{{"id", 1},
+                  {"image_id", 8},
+                  {"category_id", 4},
+                  {"bbox", {10, 10, 50, 50}},
                   {"area", 2500}},
-                 {{"id", 2}, {"image_id", 8}, {"category_id", 4}, {"bbox", {70, 70, 20, 20}},
+                 {{"id", 2},
+                  {"image_id", 8},
+                  {"category_id", 4},
+                  {"bbox", {70, 70, 20, 20}},
                   {"area", 400}}}}};
   const auto annotations = (folder.path() / "lvis.json").string();
   io::write_file(annotations, file.dump());
@@ -269,9 +277,9 @@ TEST(ScoreRuns, ReportShowsErrorsAndEscapesTexts) {
   const auto run = folder.path() / "run";
   auto wrong = prediction_of("1", 100, 100, {kOff}, {kRight});
   wrong.text = "<script>alert(1)</script>";
-  write_predictions(run, {wrong, prediction_of("2", 100, 100, {kRight}),
-                          prediction_of("3", 100, 100, {kRight}),
-                          prediction_of("4", 100, 100, {kRight})});
+  write_predictions(
+      run, {wrong, prediction_of("2", 100, 100, {kRight}), prediction_of("3", 100, 100, {kRight}),
+            prediction_of("4", 100, 100, {kRight})});
   auto options = options_for(rec_file(folder));
   options.report_errors = 5;
   std::filesystem::copy_file(std::string(GROMA_SOURCE_DIR) + "/tests/data/photo.jpg",
@@ -323,10 +331,9 @@ RealList answer_list(const std::filesystem::path& file, const TemporaryFolder& f
     const auto [x, y, w, h] = box.bbox;
     const double left = x + shift(w), top = y + shift(h), right = x + w + shift(w),
                  bottom = y + h + shift(h);
-    const FloatBox said = {static_cast<float>(std::min(left, right)),
-                           static_cast<float>(std::min(top, bottom)),
-                           static_cast<float>(std::max(left, right)),
-                           static_cast<float>(std::max(top, bottom))};
+    const FloatBox said = {
+        static_cast<float>(std::min(left, right)), static_cast<float>(std::min(top, bottom)),
+        static_cast<float>(std::max(left, right)), static_cast<float>(std::max(top, bottom))};
     const double wide = std::min<double>(said[2], x + w) - std::max<double>(said[0], x);
     const double high = std::min<double>(said[3], y + h) - std::max<double>(said[1], y);
     const double shared = wide > 0 && high > 0 ? wide * high : 0;
@@ -360,12 +367,12 @@ TEST(ScoreRuns, EightListsOfRefCocoInTwoSeconds) {
   EXPECT_EQ(count, 57457);
   const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   RecordProperty("processor_seconds", std::to_string(seconds));
-#ifdef NDEBUG  // the sanitizers and debug builds take longer
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__)  // others take longer and more
   EXPECT_LT(seconds, 2);
-#endif
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   EXPECT_LT(usage.ru_maxrss, 500 * 1024) << "KiB";
+#endif
 }
 
 }  // namespace
