@@ -40,8 +40,11 @@ int fail(const char* message) {
 /// By default they spin: harmless on an idle machine, but with one core taken by other work every
 /// loop waits out a time slice and a small model becomes fifty times slower. libgomp reads the
 /// setting before main begins, hence the new start.
-void let_waiting_threads_sleep(char** argv) {
+void let_waiting_threads_sleep(int argc, char** argv) {
   if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+  // Scoring uses none of these threads and is over sooner than a second start.
+  const std::string command = argc > 2 ? argv[1] : "";
+  if (command == "eval" && std::string(argv[2]) != "run") return;
   setenv("OMP_WAIT_POLICY", "passive", 0);
   execv("/proc/self/exe", argv);  // on failure we go on as we are
 }
@@ -49,7 +52,7 @@ void let_waiting_threads_sleep(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  let_waiting_threads_sleep(argv);
+  let_waiting_threads_sleep(argc, argv);
   groma::cli::watch_interrupts();
   CLI::App app("Grounded conversations about images.", "groma");
   app.set_version_flag("--version", GROMA_VERSION);

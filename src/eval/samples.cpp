@@ -72,9 +72,12 @@ class Lister {
 
   SampleList take(std::size_t limit) {
     if (limit > 0 && out_.samples.size() > limit) out_.samples.resize(limit);
+    const std::string why = out_.excluded.empty()
+                                ? ""
+                                : ", as " + out_.excluded[0].first + ": " + out_.excluded[0].second;
     require(!out_.samples.empty(), "list samples of ", io::quote(dataset_.path), " for ",
             name_of(protocol_), ": none of the ", dataset_.entries.size(), " entries fits (",
-            out_.excluded.size(), " excluded, ", out_.other_tasks,
+            out_.excluded.size(), " excluded", why, "; ", out_.other_tasks,
             " of other tasks); choose the protocol that the file is for");
     return std::move(out_);
   }
