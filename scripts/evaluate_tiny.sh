@@ -32,8 +32,9 @@ row() {  # TITLE PROTOCOL FIGURE
       interval = ""
       if ($3 ~ /^\[/) { low = $3; high = $4; gsub(/[][,]/, "", low); gsub(/[][,]/, "", high)
                         interval = sprintf("%.3f to %.3f", low, high) }
-      split($0, parts, "  "); of = parts[length(parts)]; gsub(/^ +/, "", of)
-      printf "| %s | %.3f | %s | %s |\n", title, $2, interval, of
+      split($0, halves, " / "); n = split(halves[1], parts, " ")
+      printf "| %s | %s | %s | %.6g / %.6g |\n", title, $2 == "-" ? "-" : sprintf("%.3f", $2),
+             interval, parts[n], halves[2]
     }' "$out/$2.txt"
 }
 echo "| figure | value | 95 % interval | of |"
