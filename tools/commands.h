@@ -14,6 +14,8 @@ void add_init_command(CLI::App& app);
 void add_synth_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_train_command(CLI::App& app);
+void add_instruct_command(CLI::App& app);
+void add_tokenizer_command(CLI::App& app);
 void add_measure_command(CLI::App& app);
 
 /// Thrown by a command that did its work but ends with a status other than 0.

@@ -64,6 +64,8 @@ int main(int argc, char** argv) {
   groma::add_init_command(app);
   groma::add_synth_command(app);
   groma::add_eval_command(app);
+  groma::add_instruct_command(app);
+  groma::add_tokenizer_command(app);
   groma::add_train_command(app);
   groma::add_measure_command(app);
   try {

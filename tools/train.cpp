@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <string_view>
 
 #include "commands.h"
 #include "train/detection_stage.h"
@@ -34,6 +35,56 @@ void print(const train::TrainProgress& progress) {
   std::cout << "validation:";
   for (const auto& [name, value] : progress.validation) std::cout << "  " << name << ' ' << value;
   std::cout << std::endl;
+}
+
+/// What --data, --images, --share and the like say together.
+struct DataArgs {
+  std::vector<std::string> files, images, formats, validation;
+  std::vector<double> shares;
+};
+
+void add_data_options(CLI::App& command, DataArgs& args) {
+  command.add_option("--data", args.files,
+                     "Annotation files of your own pictures: COCO, RefCOCO, Visual Genome, JSONL; "
+                     "or world:shapes, world:things. Without it the recipe decides");
+  command.add_option("--images", args.images,
+                     "Folder of the pictures, one for all or one a file; else beside each file");
+  command.add_option("--format", args.formats,
+                     "Kind of the files, one for all or one a file; else told from each");
+  command.add_option("--share", args.shares,
+                     "How often each file's pictures come, relative; else by their number");
+  command.add_option("--validation", args.validation, "Annotation files to validate with");
+}
+
+/// Item `i` of a list that has one item for all, one for each, or none.
+template <typename T>
+T item_for(const std::vector<T>& items, size_t i, size_t count, const char* option) {
+  if (items.empty()) return {};
+  if (items.size() != 1 && items.size() != count) {
+    throw CLI::ValidationError(std::string(option) + ": " + std::to_string(items.size()) +
+                               " values for " + std::to_string(count) + " files of --data");
+  }
+  return items[items.size() == 1 ? 0 : i];
+}
+
+std::vector<train::DataSource> sources_of(const std::vector<std::string>& files,
+                                          const DataArgs& args, bool shared) {
+  std::vector<train::DataSource> sources;
+  for (size_t i = 0; i < files.size(); ++i) {
+    train::DataSource source;
+    constexpr std::string_view kWorld = "world:";
+    if (files[i].starts_with(kWorld)) {
+      source.world = files[i].substr(kWorld.size());
+    } else {
+      source.path = files[i];
+      source.images = item_for(args.images, i, files.size(), "--images");
+      const auto format = item_for(args.formats, i, files.size(), "--format");
+      if (!format.empty()) source.format = format;
+    }
+    if (shared) source.share = item_for(args.shares, i, files.size(), "--share");
+    sources.push_back(std::move(source));
+  }
+  return sources;
 }
 
 }  // namespace
@@ -73,7 +124,17 @@ void add_train_command(CLI::App& app) {
   command->add_option("--threads", options->threads, "Worker threads; 0: all cores");
   command->add_option("--seed", options->seed, "Of data order and random choices");
   command->add_option("--steps", options->steps, "Overrides the recipe's number of steps");
-  command->callback([options] {
+  command->add_option(
+      "--freeze", options->freeze,
+      "Prefixes of parameters that stay as they are, as llm. for the language model");
+  const auto data = std::make_shared<DataArgs>();
+  add_data_options(*command, *data);
+  command->add_flag("--skip-wrong", options->skip_wrong,
+                    "Leave wrong entries of the data out instead of refusing them");
+  command->callback([options, data] {
+    options->data = sources_of(data->files, *data, true);
+    options->validation = sources_of(data->validation, *data, false);
+    options->on_note = [](const std::string& note) { std::cerr << note << std::endl; };
     const auto result = train::train(*options, [](const train::TrainProgress& progress) {
       print(progress);
       return true;

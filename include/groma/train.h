@@ -10,6 +10,17 @@
 
 namespace groma::train {
 
+/// Pictures of one's own with an annotation file, or a world that is drawn.
+struct DataSource {
+  std::string path;             ///< annotation file, see groma/evaluate.h; or `world`
+  std::string images;           ///< folder of the pictures; empty: that of `path`
+  std::string format = "auto";  ///< kind of the file, see eval::format_named
+  std::string split;            ///< of a refs(...).p
+  std::string world;            ///< shapes, things or both, in place of a file
+  double share = 0;             ///< of the pictures; 0 in all sources: as many as each has
+  bool segments = false;        ///< annotated as SA-1B is: everything, parts too
+};
+
 /// What to train, from what, and where the results go.
 struct TrainOptions {
   std::string recipe;  ///< a file of models/stages: what the stage does
@@ -20,7 +31,12 @@ struct TrainOptions {
   int threads = 0;                ///< worker threads, each with a share of the batch; 0: all cores
   std::uint64_t seed = 0;         ///< of data order and random choices
   std::int64_t steps = 0;         ///< overrides the recipe's number of steps; 0: as the recipe says
-  std::int64_t report_every = 20;  ///< steps between two calls of `on_progress`
+  std::int64_t report_every = 20;      ///< steps between two calls of `on_progress`
+  std::vector<std::string> freeze;     ///< prefixes of parameters that stay, beside the recipe's
+  std::vector<DataSource> data;        ///< in place of the recipe's; both empty: its world
+  std::vector<DataSource> validation;  ///< in place of the recipe's
+  bool skip_wrong = false;  ///< leave wrong entries of the data out instead of refusing them
+  std::function<void(const std::string&)> on_note;  ///< gets a line on what the data hold
 };
 
 /// How far a run is. Losses are means over the steps since the last report.

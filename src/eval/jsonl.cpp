@@ -15,9 +15,9 @@
 namespace groma::eval {
 namespace {
 
-constexpr std::array<std::string_view, 12> kKept = {
+constexpr std::array<std::string_view, 13> kKept = {
     "kind",   "blind",    "original_id", "dataset_name", "tokens_negative", "img_id", "ref_id",
-    "ann_id", "image_id", "split",       "raw",          "tokens"};
+    "ann_id", "image_id", "split",       "raw",          "tokens",          "turns"};
 
 /// What a line says of all its boxes, before it is known how they are written.
 struct Line {

@@ -1,6 +1,7 @@
 #include "regions/region_encoder.h"
 
 #include <ATen/ATen.h>
+#include <ATen/OpMathType.h>
 
 #include <algorithm>
 #include <cmath>
@@ -22,8 +23,8 @@ torch::Tensor resize(const torch::Tensor& x, int64_t height, int64_t width) {
 
 /// x and y in [-1, 1] of each cell: [1, 2, height, width]
 torch::Tensor coordinates(int64_t height, int64_t width, at::TensorOptions options) {
-  const auto x = at::linspace(-1, 1, width, options.dtype(at::kFloat));
-  const auto y = at::linspace(-1, 1, height, options.dtype(at::kFloat));
+  const auto x = at::linspace(-1, 1, width, options);
+  const auto y = at::linspace(-1, 1, height, options);
   return at::stack({x.unsqueeze(0).expand({height, width}), y.unsqueeze(1).expand({height, width})})
       .unsqueeze(0);
 }
@@ -55,9 +56,9 @@ torch::Tensor MapFusionImpl::enter(const torch::Tensor& map, size_t level) {
   const auto in = map.size(1);
   const auto side = static_cast<int64_t>(std::lround(scales[level] * map.size(2)));
   const auto features = at::conv2d(map, conv.weight.narrow(1, 0, in));
-  const auto grid = coordinates(side, side, map.options());
-  const auto placed =
-      at::conv2d(grid, conv.weight.narrow(1, in, 2).to(at::kFloat), conv.bias.to(at::kFloat));
+  const auto wide = at::toOpMathType(map.scalar_type());
+  const auto grid = coordinates(side, side, map.options().dtype(wide));
+  const auto placed = at::conv2d(grid, conv.weight.narrow(1, in, 2).to(wide), conv.bias.to(wide));
   return resize(features, side, side) + placed.to(map.scalar_type());  // [B, C, side, side]
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "check.h"
 #include "regions/boxes.h"
 #include "train/matcher.h"
 
@@ -53,6 +54,9 @@ Matches match(const at::Tensor& logits, const at::Tensor& boxes, const std::vect
     if (wanted.size(0) == 0) continue;
     const auto at = static_cast<int64_t>(b);
     const auto cost = matching_cost(logits[at].select(-1, 0), boxes[at], wanted, weights);
+    require(at::isfinite(cost).all().item<bool>(),
+            "train: boxes or scores of the proposer are not finite any more; the last checkpoint "
+            "is good: lower the rate and resume");
     const auto query_of = assign(cost.t());
     for (int64_t g = 0; g < wanted.size(0); ++g) {
       if (query_of[g] < 0) continue;

@@ -63,7 +63,8 @@ at::Tensor matching_cost(const at::Tensor& logits, const at::Tensor& boxes_cxcyw
 /// The loss of Deformable DETR with two stages: one to one matching of the first stage and of every
 /// decoder layer.
 ///
-/// truth  one of each image; an image may have no box
+/// truth   one of each image; an image may have no box
+/// throws  Error when a prediction is not finite: training diverges
 DetectionLoss detection_loss(ProposerImpl& proposer, const Proposals& proposals,
                              const std::vector<BoxTruth>& truth, const DetectionWeights& weights,
                              ScoreHeads heads);

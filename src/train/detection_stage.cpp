@@ -75,7 +75,11 @@ void add_proposal_metrics(Metrics& metrics, const at::Tensor& boxes_cxcywh,
   metrics["n.kept precision"] += static_cast<double>(kept.boxes_cxcywh.size(0));
 }
 
-Stage detection_stage(const Recipe& recipe, const ModelConfig& config, uint64_t seed) {
+Stage detection_stage(const Recipe& recipe, const ModelConfig& config, const StageData& data,
+                      uint64_t seed) {
+  require(!data.training->has_segments() || recipe.score_heads == ScoreHeads::kAnnotation,
+          "train: a source has \"segments\", for which the recipe needs "
+          "\"score_heads\": \"annotation\"");
   WorldOptions world;
   world.world = world_named(recipe.world);
   world.size = static_cast<int>(config.vision.image_size);
@@ -85,12 +89,12 @@ Stage detection_stage(const Recipe& recipe, const ModelConfig& config, uint64_t 
 
   Stage stage;
   stage.losses = [=](GromaModelImpl& model, const Work& work) {
-    const auto batch = draw_batch(world, work.seed, work.first, work.count);
+    const auto batch = data.training->batch(world, work.seed, work.first, work.count);
     Random random(entry_seed(work.seed ^ 0x6a69747465720000ull, work.first));
     const auto hidden = model.see(batch.pixels);
     const auto proposals = model.propose(hidden);
     const auto detection =
-        detection_loss(*model.proposer, proposals, batch.truth, {}, ScoreHeads::kQuality);
+        detection_loss(*model.proposer, proposals, batch.truth, {}, recipe.score_heads);
     Losses losses;
     losses.add("detection", detection.total, recipe.loss("detection"));
     losses.metrics["class"] = detection.classification.item<double>();
@@ -108,12 +112,13 @@ Stage detection_stage(const Recipe& recipe, const ModelConfig& config, uint64_t 
     }
     return losses;
   };
+  if (!data.validation) return stage;
   stage.validate = [=](GromaModelImpl& model, int64_t first, int64_t count) {
     auto held_out = world;
     held_out.test = true;
     Metrics metrics;
     for (int64_t i = first; i < first + count; ++i) {
-      const auto batch = draw_batch(held_out, seed, i, 1);
+      const auto batch = data.validation->batch(held_out, seed, i, 1);
       const auto hidden = model.see(batch.pixels);
       const auto proposals = model.propose(hidden);
       const auto scores = fuse_scores(proposals.coco_logits, proposals.sa1b_logits)[0];

@@ -5,8 +5,11 @@
 
 namespace groma::train {
 
-/// Stage 1: boxes, and the words of true boxes read from region tokens, on scenes of the worlds.
-Stage detection_stage(const Recipe& recipe, const ModelConfig& config, uint64_t seed);
+/// Stage 1: boxes, and the words of true boxes read from region tokens.
+///
+/// throws  Error when the data are annotated in two ways and the recipe's score heads are not
+Stage detection_stage(const Recipe& recipe, const ModelConfig& config, const StageData& data,
+                      uint64_t seed);
 
 /// Recall and precision of proposals, added to `metrics` as sums.
 ///

@@ -45,6 +45,7 @@ std::vector<std::string> used_words(const SceneObject& object, const std::string
   for (const auto* word : {&object.size, &object.color, &object.texture}) {
     if (says(text, *word)) result.push_back(*word);
   }
+  if (object.kind.empty()) return result;  // own data need not name it
   if (says(text, object.kind) || says(text, plural(object.kind))) result.push_back(object.kind);
   return result;
 }

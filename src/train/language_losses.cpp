@@ -89,6 +89,11 @@ AnswerLoss answer_loss(GromaModelImpl& model, const std::vector<PackedQuestions>
     }
   }
   AnswerLoss result;
+  if (rows.empty()) {  // no question of this pass has all its regions
+    result.loss = output.last.sum() * 0;
+    for (const auto& pack : packs) result.right.push_back(at::ones({pack.rows()}, at::kBool));
+    return result;
+  }
   const auto logits = model.logits(chosen(output.last, rows));
   const auto target = at::tensor(targets, at::kLong);
   result.loss = at::cross_entropy_loss(logits, target);

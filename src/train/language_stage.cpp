@@ -49,9 +49,10 @@ QuestionCounts draw_counts(const Phase& phase, int total, Random& random) {
 class LanguageStage {
  public:
   LanguageStage(const Recipe& recipe, const ModelConfig& config, const Tokenizer& tokenizer,
-                uint64_t seed)
+                const StageData& data, uint64_t seed)
       : recipe_(recipe),
         config_(config),
+        data_(data),
         seed_(seed),
         words_(world_named(recipe.world), config.language.hidden),
         writer_(tokenizer, world_named(recipe.world)) {
@@ -59,7 +60,12 @@ class LanguageStage {
     world_.size = static_cast<int>(config.vision.image_size);
     world_.small_share = recipe.small_share;
     world_.hidden_share = recipe.hidden_share;
-    require(!recipe_.phases.empty(), "train: the recipe has no \"phases\" that say what is asked");
+    const bool draws = data.training->draws_worlds();
+    require(!recipe_.phases.empty() || !draws,
+            "train: the recipe has no \"phases\" that say what is asked");
+    require(!recipe_.oracle_features || data.training->draws_only_worlds(),
+            "train: \"oracle_features\" know drawn scenes alone; leave them out for own data");
+    if (recipe_.phases.empty()) recipe_.phases.emplace_back();
     for (const auto& phase : recipe_.phases) {
       for (const auto& [name, share] : phase.questions) {
         QuestionCounts counts;
@@ -86,6 +92,7 @@ class LanguageStage {
 
   Recipe recipe_;
   ModelConfig config_;
+  StageData data_;
   uint64_t seed_;
   WorldOptions world_;
   WordTable words_;
@@ -110,7 +117,7 @@ LanguageStage::Sample LanguageStage::sample(GromaModelImpl& model, SceneBatch ba
       sample.regions.push_back(oracle_regions(model, scene, words_, random));
     }
   } else {
-    const bool detects = training && recipe_.loss("detection") > 0;
+    const bool detects = training && recipe_.loss("detection") > 0 && sample.batch.complete;
     sample.regions =
         seen_regions(model, sample.batch, training, random, detects ? &sample.proposals : nullptr);
   }
@@ -120,7 +127,9 @@ LanguageStage::Sample LanguageStage::sample(GromaModelImpl& model, SceneBatch ba
     if (training && !random.chance(recipe_.image_token_share)) regions.image_tokens = at::Tensor();
     const auto counts = questions > 0 ? draw_counts(phase, questions, random) : QuestionCounts{};
     std::vector<QuestionRows> rows;
-    for (const auto& question : train::questions(scenes[b], random, counts)) {
+    const auto asked = sample.batch.is_own(b) ? sample.batch.asked[b]
+                                              : train::questions(scenes[b], random, counts);
+    for (const auto& question : asked) {
       QuestionRows one;
       const bool steps = random.chance(0.5), marked = random.chance(recipe_.marked_share);
       if (writer_.write(scenes[b], question, regions.region_of, steps, marked, one))
@@ -190,8 +199,10 @@ Losses LanguageStage::losses(GromaModelImpl& model, const Work& work) const {
   auto world = world_;
   world.max_objects = phase.max_objects;
   Random random(entry_seed(work.seed ^ 0x7175657374696f6eull, work.first));
-  const auto drawn = sample(model, draw_batch(world, work.seed, work.first, work.count), phase,
-                            recipe_.questions_per_image, /*training=*/true, random);
+  const int questions = recipe_.questions_per_image;
+  const auto drawn =
+      sample(model, data_.training->batch(world, work.seed, work.first, work.count, questions),
+             phase, questions, /*training=*/true, random);
   const auto output = run_packed(model, drawn.packs, drawn.regions, recipe_.autocast);
   return weigh(model, drawn, output);
 }
@@ -202,8 +213,9 @@ Metrics LanguageStage::validate(GromaModelImpl& model, int64_t first, int64_t co
   Metrics metrics;
   for (int64_t i = first; i < first + count; ++i) {
     Random random(entry_seed(seed_ ^ 0x76616c6964617465ull, i));
-    const auto drawn =
-        sample(model, draw_batch(world, seed_, i, 1), Phase{}, 0, /*training=*/false, random);
+    const auto drawn = sample(
+        model, data_.validation->batch(world, seed_, i, 1, recipe_.questions_per_image), Phase{}, 0,
+        /*training=*/false, random);
     const auto& pack = drawn.packs[0];
     const auto output = run_packed(model, drawn.packs, drawn.regions, recipe_.autocast);
     const auto right = answer_loss(model, drawn.packs, output).right[0];
@@ -228,12 +240,17 @@ Metrics LanguageStage::validate(GromaModelImpl& model, int64_t first, int64_t co
 }  // namespace
 
 Stage language_stage(const Recipe& recipe, const ModelConfig& config, const Tokenizer& tokenizer,
-                     uint64_t seed) {
-  const auto stage = std::make_shared<LanguageStage>(recipe, config, tokenizer, seed);
-  return {[stage](GromaModelImpl& model, const Work& work) { return stage->losses(model, work); },
-          [stage](GromaModelImpl& model, int64_t first, int64_t count) {
-            return stage->validate(model, first, count);
-          }};
+                     const StageData& data, uint64_t seed) {
+  const auto language = std::make_shared<LanguageStage>(recipe, config, tokenizer, data, seed);
+  Stage stage;
+  stage.losses = [language](GromaModelImpl& model, const Work& work) {
+    return language->losses(model, work);
+  };
+  if (!data.validation) return stage;
+  stage.validate = [language](GromaModelImpl& model, int64_t first, int64_t count) {
+    return language->validate(model, first, count);
+  };
+  return stage;
 }
 
 }  // namespace groma::train

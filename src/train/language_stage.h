@@ -13,9 +13,10 @@ namespace groma::train {
 ///   copy       at each region's feature its own <rK>
 ///   words      words of true boxes read from region tokens, see WordTable
 ///   attention  one head looks at the region that is named next, another one at the one just named
-///   detection  the proposer's loss; without it vision encoder and proposer get no gradients
+///   detection  the proposer's loss; without it vision encoder and proposer get no gradients, nor
+///              where the data do not annotate every object
 ///   bag        half way up, regions and pointing positions hold the words of their objects
 Stage language_stage(const Recipe& recipe, const ModelConfig& config, const Tokenizer& tokenizer,
-                     uint64_t seed);
+                     const StageData& data, uint64_t seed);
 
 }  // namespace groma::train

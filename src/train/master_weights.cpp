@@ -1,7 +1,10 @@
 #include "train/master_weights.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "check.h"
@@ -16,16 +19,25 @@ bool decays(const std::string& name, const at::Tensor& value) {
 
 }  // namespace
 
-MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe) {
+std::string adapter_name(const std::string& matrix, char which) {
+  constexpr std::string_view kEnd = "weight";
+  auto name = matrix.substr(0, matrix.size() - std::min(matrix.size(), kEnd.size()));
+  return name + "lora_" + which + ".weight";
+}
+
+MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe, uint64_t seed)
+    : ema_(recipe.ema) {
   int64_t moving = 0;
   for (const auto& item : model.named_parameters()) {
     Entry entry;
     entry.name = item.key();
     entry.value = item.value().detach().to(at::kFloat).contiguous().clone();
-    entry.moves = begins_with_any(entry.name, recipe.trainable);
-    if (entry.moves) moving += entry.value.numel();
+    entry.moves = begins_with_any(entry.name, recipe.trainable) &&
+                  !begins_with_any(entry.name, recipe.frozen);
     entries.push_back(std::move(entry));
   }
+  if (recipe.lora.rank > 0) add_adapters(recipe.lora, seed);
+  for (const auto& entry : entries) moving += entry.moves ? entry.value.numel() : 0;
   require(moving > 0, "train: the recipe's \"trainable\" fits no parameter of the model");
   gradients = at::zeros({moving});
   int64_t at = 0;
@@ -35,10 +47,62 @@ MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe) 
     entry.gradient = gradients.narrow(0, at, count).view(entry.value.sizes());
     entry.first = at::zeros_like(entry.value);
     entry.second = at::zeros_like(entry.value);
+    if (ema_ > 0) entry.average = entry.value.clone();
     entry.rate = value_for(recipe.optimizer.rates, entry.name, 1);
     entry.decay = decays(entry.name, entry.value) ? recipe.optimizer.weight_decay : 0;
     at += count;
   }
+}
+
+void MasterWeights::add_adapters(const LoraOptions& lora, uint64_t seed) {
+  lora_scale = lora.alpha / static_cast<double>(lora.rank);
+  const size_t count = entries.size();
+  for (size_t base = 0; base < count; ++base) {
+    const std::string name = entries[base].name;
+    const bool fits =
+        name.starts_with("llm.model.layers.") &&
+        std::any_of(lora.targets.begin(), lora.targets.end(),
+                    [&](const auto& target) { return name.ends_with("." + target + ".weight"); });
+    if (!fits) continue;
+    entries[base].moves = false;
+    const auto out = entries[base].value.size(0), in = entries[base].value.size(1);
+    Entry down, up;
+    down.name = adapter_name(name, 'A');
+    up.name = adapter_name(name, 'B');
+    // Uniform below one way, nothing the other: training begins with the model as it was.
+    auto random = at::make_generator<at::CPUGeneratorImpl>(seed + std::hash<std::string>()(name));
+    const double bound = 1 / std::sqrt(static_cast<double>(in));
+    down.value = at::empty({lora.rank, in}).uniform_(-bound, bound, random);
+    up.value = at::zeros({out, lora.rank});
+    down.moves = up.moves = true;
+    adapters.push_back({base, entries.size(), entries.size() + 1});
+    entries.push_back(std::move(down));
+    entries.push_back(std::move(up));
+  }
+  require(!adapters.empty(), "train: the recipe's lora.targets fit no matrix of the language ",
+          "model; give q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+}
+
+void MasterWeights::swap_averages() {
+  const at::NoGradGuard no_gradients;
+  for (auto& entry : entries) {
+    if (!entry.average.defined()) continue;
+    const auto kept = entry.value.clone();
+    entry.value.copy_(entry.average);
+    entry.average.copy_(kept);
+  }
+}
+
+at::Tensor MasterWeights::result(size_t entry) const {
+  const auto best = [&](size_t i) {
+    return entries[i].average.defined() ? entries[i].average : entries[i].value;
+  };
+  for (const auto& adapter : adapters) {
+    if (adapter.base == entry) {
+      return best(entry).add(best(adapter.up).matmul(best(adapter.down)), lora_scale);
+    }
+  }
+  return best(entry);
 }
 
 double MasterWeights::update(const OptimizerOptions& options, double rate) {
@@ -64,6 +128,11 @@ double MasterWeights::update(const OptimizerOptions& options, double rate) {
                       options.betas[0], options.betas[1], key.second, options.epsilon,
                       /*amsgrad=*/false, /*maximize=*/false);
   }
+  // The first steps count more, or the mean would long hold what the weights began with.
+  const double early = (1 + static_cast<double>(updates)) / (10 + static_cast<double>(updates));
+  for (auto& entry : entries) {
+    if (entry.average.defined()) entry.average.lerp_(entry.value, 1 - std::min(ema_, early));
+  }
   return norm;
 }
 
@@ -80,6 +149,25 @@ Replica::Replica(const ModelConfig& config, MasterWeights& master, const Recipe&
     parameter.requires_grad_(entry.moves);
     parameters_.push_back(parameter);
   }
+  const auto modules = model->named_modules();
+  for (const auto& adapter : master.adapters) {
+    const auto& name = master.entries[adapter.base].name;
+    auto* linear = modules[name.substr(0, name.rfind('.'))]->as<nn::Linear>();
+    TORCH_CHECK(linear, "replica: ", name, " is no matrix");
+    adapted_.push_back(linear);
+  }
+  for (; i < master.entries.size(); ++i) {
+    parameters_.push_back(master.entries[i].value.detach().requires_grad_(true));
+  }
+}
+
+void Replica::merge_adapters() {
+  for (size_t i = 0; i < adapted_.size(); ++i) {
+    const auto& [base, down, up] = master_.adapters[i];
+    const auto& matrix = parameters_[base];
+    const auto product = parameters_[up].matmul(parameters_[down]) * master_.lora_scale;
+    adapted_[i]->weight = matrix + product.to(matrix.scalar_type());
+  }
 }
 
 void Replica::refresh() {
@@ -91,14 +179,12 @@ void Replica::refresh() {
   }
 }
 
-void Replica::hand_over(MasterWeights& master, double share) {
+void Replica::hand_over(size_t entry, double share) {
   const at::NoGradGuard no_gradients;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    auto& gradient = parameters_[i].mutable_grad();
-    if (!gradient.defined()) continue;
-    master.entries[i].gradient.add_(gradient, share);
-    gradient = at::Tensor();
-  }
+  auto& gradient = parameters_[entry].mutable_grad();
+  if (!gradient.defined()) return;
+  master_.entries[entry].gradient.add_(gradient, share);
+  gradient = at::Tensor();
 }
 
 }  // namespace groma::train

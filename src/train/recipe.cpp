@@ -99,6 +99,16 @@ OptimizerOptions read_optimizer(Reader in) {
   return out;
 }
 
+LoraOptions read_lora(Reader in) {
+  LoraOptions out;
+  in.read_positive("rank", out.rank);
+  in.read_positive("alpha", out.alpha);
+  in.read("targets", out.targets);
+  in.refuse_unknown();
+  require(!out.targets.empty(), in.where(), ".targets names no matrix; give q_proj, v_proj ...");
+  return out;
+}
+
 Phase read_phase(const json& object, const std::string& where) {
   Reader in(object, where);
   Phase out;
@@ -107,6 +117,40 @@ Phase read_phase(const json& object, const std::string& where) {
   in.read("questions", out.questions);
   in.refuse_unknown();
   return out;
+}
+
+DataSource read_source(const json& object, const std::string& where) {
+  Reader in(object, where);
+  DataSource out;
+  in.read("path", out.path);
+  in.read("images", out.images);
+  in.read("format", out.format);
+  in.read("split", out.split);
+  in.read("world", out.world);
+  in.read("share", out.share);
+  in.read("segments", out.segments);
+  in.refuse_unknown();
+  require(out.path.empty() != out.world.empty(), where,
+          ": a source has either a \"path\" or a \"world\"");
+  require(out.share >= 0, where, ".share is ", out.share, "; it must be above 0");
+  return out;
+}
+
+/// A list of objects, each read by `read_item(object, place)`.
+template <typename ReadItem>
+void read_list(Reader& in, const char* key, const ReadItem& read_item) {
+  if (!in.has(key)) return;
+  const auto& list = in.value(key);
+  require(list.is_array(), in.where(), ".", key, ": not a list");
+  for (size_t i = 0; i < list.size(); ++i) {
+    read_item(list[i], in.where() + "." + key + "[" + std::to_string(i) + "]");
+  }
+}
+
+ScoreHeads score_heads_of(const std::string& name, const std::string& where) {
+  if (name == "quality") return ScoreHeads::kQuality;
+  require(name == "annotation", where, ".score_heads is '", name, "'; it is quality or annotation");
+  return ScoreHeads::kAnnotation;
 }
 
 StageKind stage_of(const std::string& name, const std::string& where) {
@@ -143,6 +187,10 @@ Recipe read_recipe(const std::string& path) {
   in.read("stage", stage);
   out.stage = stage_of(stage, path);
   in.read("trainable", out.trainable);
+  in.read("frozen", out.frozen);
+  if (in.has("lora")) out.lora = read_lora(in.section("lora"));
+  in.read("ema", out.ema);
+  require(out.ema >= 0 && out.ema < 1, path, ".ema is ", out.ema, "; give 0 (none) to below 1");
   in.read("bfloat16", out.bfloat16);
   in.read("autocast", out.autocast);
   if (in.has("schedule")) out.schedule = read_schedule(in.section("schedule"));
@@ -150,12 +198,18 @@ Recipe read_recipe(const std::string& path) {
   in.read_positive("batch", out.batch);
   in.read_positive("accumulate", out.accumulate);
   in.read("losses", out.losses);
-  if (in.has("phases")) {
-    const auto& list = in.value("phases");
-    for (size_t i = 0; i < list.size(); ++i) {
-      out.phases.push_back(read_phase(list[i], path + ".phases[" + std::to_string(i) + "]"));
-    }
-  }
+  read_list(in, "phases", [&](const json& item, const std::string& where) {
+    out.phases.push_back(read_phase(item, where));
+  });
+  read_list(in, "data", [&](const json& item, const std::string& where) {
+    out.data.push_back(read_source(item, where));
+  });
+  read_list(in, "validation_data", [&](const json& item, const std::string& where) {
+    out.validation_data.push_back(read_source(item, where));
+  });
+  std::string heads = "quality";
+  in.read("score_heads", heads);
+  out.score_heads = score_heads_of(heads, path);
   in.read_positive("questions_per_image", out.questions_per_image);
   in.read("image_token_share", out.image_token_share);
   in.read("marked_share", out.marked_share);
@@ -167,7 +221,8 @@ Recipe read_recipe(const std::string& path) {
   in.read("validation_scenes", out.validation_scenes);
   in.read("checkpoint_minutes", out.checkpoint_minutes);
   in.refuse_unknown();
-  require(!out.trainable.empty(), path, ".trainable names no parameters; give prefixes");
+  require(!out.trainable.empty() || out.lora.rank > 0, path,
+          ".trainable names no parameters; give prefixes");
   return out;
 }
 

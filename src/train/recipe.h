@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "groma/train.h"
+#include "train/detection_loss.h"
+
 namespace groma::train {
 
 enum class StageKind { kDetection, kAlignment, kInstruction };
@@ -38,6 +41,13 @@ struct OptimizerOptions {
   std::vector<PrefixValue> rates;  ///< shares of `rate`; the longest prefix counts, else 1
 };
 
+/// Low-rank adapters beside matrices of the language model. Hu et al. 2021.
+struct LoraOptions {
+  int64_t rank = 0;   ///< 0: none
+  double alpha = 16;  ///< the adapters' product counts alpha / rank
+  std::vector<std::string> targets = {"q_proj", "v_proj"};  ///< which matrices of every layer
+};
+
 /// A phase of a curriculum: holds until a share of the steps is done.
 struct Phase {
   double until = 1;                         ///< share of the stage's steps
@@ -49,7 +59,10 @@ struct Phase {
 struct Recipe {
   StageKind stage = StageKind::kDetection;
   std::vector<std::string> trainable;  ///< prefixes of the parameters that move
-  std::vector<std::string> bfloat16;   ///< prefixes of the parameters that compute in bfloat16
+  std::vector<std::string> frozen;     ///< prefixes of those that stay all the same
+  LoraOptions lora;
+  double ema = 0;  ///< decay of a running mean of the weights, which is what results; 0: none
+  std::vector<std::string> bfloat16;  ///< prefixes of the parameters that compute in bfloat16
   bool autocast = false;  ///< the language model multiplies in bfloat16 and keeps the rest in float
   Schedule schedule;
   OptimizerOptions optimizer;
@@ -61,6 +74,8 @@ struct Recipe {
   double image_token_share = 0.5;  ///< how often the image's tokens are shown
   double marked_share = 1;         ///< how often what is looked for stands in <p></p>
   bool oracle_features = false;    ///< regions come from the truth instead of from the picture
+  std::vector<DataSource> data, validation_data;  ///< empty: `world`
+  ScoreHeads score_heads = ScoreHeads::kQuality;
   std::string world = "shapes";
   double small_share = 0.33, hidden_share = 0.36;  ///< of the worlds' objects
   int64_t validate_every = 500;                    ///< steps

@@ -48,35 +48,35 @@ std::string plot(const std::string& name, const std::vector<std::pair<int64_t, d
 
 }  // namespace
 
-RunLog::RunLog(std::string out) : out_(std::move(out)) {}
+RunLog::RunLog(std::string out, int64_t step)
+    : out_(std::move(out)), events_(out_ + "/tensorboard", step) {
+  read("train.csv", step, training_);
+  read("validation.csv", step, validation_);
+}
 
-void RunLog::cut(int64_t step) {
-  const auto read = [&](const char* file, std::vector<Point>& points) {
-    points.clear();
-    std::ifstream in(std::filesystem::path(out_) / file);
-    std::string line;
-    std::getline(in, line);
-    while (std::getline(in, line)) {
-      const auto first = line.find(','), second = line.rfind(',');
-      if (first == std::string::npos || second == first) continue;
-      const Point point{std::atoll(line.c_str()), line.substr(first + 1, second - first - 1),
-                        std::atof(line.c_str() + second + 1)};
-      if (point.step <= step) points.push_back(point);
-    }
-  };
-  read("train.csv", training_);
-  read("validation.csv", validation_);
+void RunLog::read(const char* file, int64_t step, std::vector<Point>& points) const {
+  std::ifstream in(std::filesystem::path(out_) / file);
+  std::string line;
+  std::getline(in, line);
+  while (std::getline(in, line)) {
+    const auto first = line.find(','), second = line.rfind(',');
+    if (first == std::string::npos || second == first) continue;
+    const Point point{std::atoll(line.c_str()), line.substr(first + 1, second - first - 1),
+                      std::atof(line.c_str() + second + 1)};
+    if (point.step <= step) points.push_back(point);
+  }
 }
 
 void RunLog::add(const TrainProgress& progress) {
-  training_.push_back({progress.step, "loss", progress.loss});
-  training_.push_back({progress.step, "rate", progress.rate});
-  for (const auto& [name, value] : progress.metrics) {
-    training_.push_back({progress.step, name, value});
-  }
-  for (const auto& [name, value] : progress.validation) {
-    validation_.push_back({progress.step, name, value});
-  }
+  const auto add_to = [&](std::vector<Point>& points, const std::string& name, double value) {
+    points.push_back({progress.step, name, value});
+    events_.add(progress.step, (&points == &training_ ? "train/" : "validation/") + name, value);
+  };
+  add_to(training_, "loss", progress.loss);
+  add_to(training_, "rate", progress.rate);
+  for (const auto& [name, value] : progress.metrics) add_to(training_, name, value);
+  for (const auto& [name, value] : progress.validation) add_to(validation_, name, value);
+  events_.flush();
   write();
 }
 

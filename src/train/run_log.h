@@ -4,18 +4,19 @@
 #include <vector>
 
 #include "groma/train.h"
+#include "train/event_file.h"
 
 namespace groma::train {
 
-/// Keeps `out`/train.csv, `out`/validation.csv and a page of plots, `out`/plots.html.
+/// Keeps `out`/train.csv, `out`/validation.csv, a page of plots, `out`/plots.html, and
+/// `out`/tensorboard.
 ///
 /// Lines are "step,name,value": any spreadsheet or data frame reads them.
 class RunLog {
  public:
-  explicit RunLog(std::string out);
+  /// step  where the run goes on; what was logged after it is dropped, as it is written again
+  RunLog(std::string out, int64_t step);
 
-  /// Drops what was logged after `step`: a resumed run writes it again.
-  void cut(int64_t step);
   void add(const TrainProgress& progress);
 
  private:
@@ -24,10 +25,12 @@ class RunLog {
     std::string name;
     double value;
   };
+  void read(const char* file, int64_t step, std::vector<Point>& points) const;
   void write() const;
 
   std::string out_;
   std::vector<Point> training_, validation_;
+  EventFile events_;
 };
 
 }  // namespace groma::train

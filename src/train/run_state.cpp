@@ -29,6 +29,13 @@ std::string entry(const std::map<std::string, std::string>& metadata, const char
   return found->second;
 }
 
+/// The same where states of earlier versions have no such entry.
+std::string entry_or(const std::map<std::string, std::string>& metadata, const char* key,
+                     const char* missing) {
+  const auto found = metadata.find(key);
+  return found == metadata.end() ? missing : found->second;
+}
+
 }  // namespace
 
 void save_state(const std::string& path, const MasterWeights& weights, const RunState& state) {
@@ -38,6 +45,7 @@ void save_state(const std::string& path, const MasterWeights& weights, const Run
     if (!entry.moves) continue;
     tensors["first/" + entry.name] = entry.first;
     tensors["second/" + entry.name] = entry.second;
+    if (entry.average.defined()) tensors["average/" + entry.name] = entry.average;
   }
   io::write_safetensors(path, tensors,
                         {{"format", kFormat},
@@ -45,6 +53,8 @@ void save_state(const std::string& path, const MasterWeights& weights, const Run
                          {"updates", std::to_string(weights.updates)},
                          {"seed", std::to_string(state.seed)},
                          {"threads", std::to_string(state.threads)},
+                         {"lora_scale", std::to_string(weights.lora_scale)},
+                         {"data", state.data},
                          {"recipe", state.recipe}});
 }
 
@@ -58,11 +68,15 @@ RunState load_state(const std::string& path, MasterWeights& weights) {
     if (!own.moves) continue;
     own.first.copy_(find(tensors, "first/" + own.name, own.value, path));
     own.second.copy_(find(tensors, "second/" + own.name, own.value, path));
+    if (own.average.defined()) {
+      own.average.copy_(find(tensors, "average/" + own.name, own.value, path));
+    }
   }
   RunState state;
   state.step = std::stoll(entry(metadata, "step", path));
   state.seed = std::stoull(entry(metadata, "seed", path));
   state.threads = std::stoi(entry(metadata, "threads", path));
+  state.data = entry_or(metadata, "data", "");
   state.recipe = entry(metadata, "recipe", path);
   weights.updates = std::stoll(entry(metadata, "updates", path));
   return state;
@@ -70,9 +84,24 @@ RunState load_state(const std::string& path, MasterWeights& weights) {
 
 void load_moved_values(const std::string& path, GromaModelImpl& model) {
   const auto tensors = io::read_safetensors(path);
+  const auto metadata = io::read_safetensors_metadata(path);
+  const double scale = std::stod(entry_or(metadata, "lora_scale", "0"));
+  const auto result = [&](const std::string& name, const at::Tensor* like) {
+    const auto found = tensors.find("average/" + name);
+    if (!like) return found == tensors.end() ? tensors.at("value/" + name) : found->second;
+    return find(tensors, (found == tensors.end() ? "value/" : "average/") + name, *like, path);
+  };
   for (auto& item : model.named_parameters()) {
-    if (!tensors.contains("first/" + item.key())) continue;
-    item.value().set_data(find(tensors, "value/" + item.key(), item.value(), path).clone());
+    const bool moved = tensors.contains("first/" + item.key());
+    const bool adapted = tensors.contains("first/" + adapter_name(item.key(), 'A'));
+    if (!moved && !adapted) continue;
+    auto value = result(item.key(), &item.value()).clone();
+    if (adapted) {
+      const auto down = result(adapter_name(item.key(), 'A'), nullptr);
+      const auto up = result(adapter_name(item.key(), 'B'), nullptr);
+      value.add_(up.matmul(down), scale);
+    }
+    item.value().set_data(value);
   }
 }
 

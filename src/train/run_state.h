@@ -11,6 +11,7 @@ struct RunState {
   int64_t step = 0;
   uint64_t seed = 0;
   int threads = 0;
+  std::string data;    ///< description of what the run learns from
   std::string recipe;  ///< text of the recipe that the run was started with
 };
 

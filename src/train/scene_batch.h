@@ -5,16 +5,22 @@
 #include <vector>
 
 #include "train/detection_loss.h"
+#include "train/worlds/questions.h"
 #include "train/worlds/random.h"
 #include "train/worlds/scene.h"
 
 namespace groma::train {
 
-/// Scenes as the network takes them.
+/// Scenes as the network takes them. Of a picture of one's own the scene holds boxes alone.
 struct SceneBatch {
   std::vector<Scene> scenes;
   at::Tensor pixels;            ///< [B, 3, S, S] float, normalised
   std::vector<BoxTruth> truth;  ///< of each scene, in the order of its objects
+  std::vector<bool> own;        ///< per scene, a picture of one's own; empty: all are drawn
+  std::vector<std::vector<Question>> asked;  ///< per scene, of one's own
+  bool complete = true;                      ///< every object is annotated
+
+  bool is_own(size_t b) const { return !own.empty() && own[b]; }
 };
 
 /// Draws scenes `first` to `first + count - 1` of the endless list that belongs to a seed.

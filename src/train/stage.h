@@ -4,10 +4,12 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "model.h"
 #include "train/recipe.h"
+#include "train/training_data.h"
 
 namespace groma::train {
 
@@ -30,6 +32,12 @@ struct Losses {
 
   /// Adds a weighted part and notes it, unless its weight is 0.
   void add(const std::string& name, const at::Tensor& loss, double weight);
+};
+
+/// What a stage learns from and is judged by.
+struct StageData {
+  std::shared_ptr<const TrainingData> training;
+  std::shared_ptr<const TrainingData> validation;  ///< null: the stage is not validated
 };
 
 /// A stage: what is computed in a step, and how good the model is.

@@ -71,7 +71,7 @@ void StartingModel::export_model(const MasterWeights& weights, const std::string
   io::make_folder(out);
   GromaModel copy(config);
   size_t i = 0;
-  for (auto& item : copy->named_parameters()) item.value().set_data(weights.entries[i++].value);
+  for (auto& item : copy->named_parameters()) item.value().set_data(weights.result(i++));
   io::save_weights(*copy, out, at::kHalf);
   for (const auto& file : fs::directory_iterator(directory)) {
     const auto name = file.path().filename().string();

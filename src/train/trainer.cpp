@@ -3,15 +3,19 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
 #include "check.h"
 #include "groma/train.h"
+#include "image/preprocess.h"
 #include "io/file.h"
 #include "train/detection_stage.h"
 #include "train/language_stage.h"
 #include "train/master_weights.h"
+#include "train/ranks.h"
 #include "train/run_log.h"
 #include "train/run_state.h"
 #include "train/starting_model.h"
@@ -34,55 +38,131 @@ void keep_freed_memory() {
   mallopt(M_TOP_PAD, 64 << 20);
 }
 
-Stage stage_for(const Recipe& recipe, const StartingModel& start, uint64_t seed) {
-  if (recipe.stage == StageKind::kDetection) return detection_stage(recipe, start.config, seed);
-  return language_stage(recipe, start.config, *start.tokenizer, seed);
+std::shared_ptr<const TrainingData> open_data(const std::vector<DataSource>& sources,
+                                              const TrainOptions& options, const Recipe& recipe,
+                                              const StartingModel& start) {
+  TrainingData::Options data;
+  data.sources = sources;
+  data.image_size = start.config.vision.image_size;
+  data.norm = read_pixel_norm(start.directory, data.image_size);
+  data.with_questions = recipe.stage != StageKind::kDetection;
+  data.skip_wrong = options.skip_wrong;
+  data.on_note = options.on_note;
+  return std::make_shared<TrainingData>(std::move(data));
+}
+
+StageData stage_data(const TrainOptions& options, const Recipe& recipe,
+                     const StartingModel& start) {
+  StageData data;
+  data.training =
+      open_data(options.data.empty() ? recipe.data : options.data, options, recipe, start);
+  const auto& held_out = options.validation.empty() ? recipe.validation_data : options.validation;
+  if (!held_out.empty() || data.training->draws_only_worlds()) {
+    data.validation = open_data(held_out, options, recipe, start);
+  }
+  return data;
+}
+
+Stage stage_for(const Recipe& recipe, const StartingModel& start, const StageData& data,
+                uint64_t seed) {
+  if (recipe.stage == StageKind::kDetection) {
+    return detection_stage(recipe, start.config, data, seed);
+  }
+  return language_stage(recipe, start.config, *start.tokenizer, data, seed);
+}
+
+/// What a worker has to tell of a pass or of its share of the validation.
+struct Told {
+  double loss = 0;
+  Metrics metrics;
+};
+
+/// All workers' tidings as text: numbers keep all their bits.
+std::string written(const std::vector<Told>& workers) {
+  std::ostringstream out;
+  out << std::hexfloat;
+  for (const auto& told : workers) {
+    out << told.loss << '\n' << told.metrics.size() << '\n';
+    for (const auto& [name, value] : told.metrics) out << name << '\n' << value << '\n';
+  }
+  return out.str();
+}
+
+void read_told(const std::string& text, std::vector<Told>& workers) {
+  std::istringstream in(text);
+  std::string line;
+  const auto number = [&] { return std::strtod(line.c_str(), nullptr); };
+  while (std::getline(in, line)) {
+    Told told;
+    told.loss = number();
+    std::getline(in, line);
+    for (auto left = static_cast<int>(number()); left > 0; --left) {
+      std::string name;
+      std::getline(in, name);
+      std::getline(in, line);
+      told.metrics[name] = number();
+    }
+    workers.push_back(std::move(told));
+  }
 }
 
 class Run {
  public:
-  Run(const TrainOptions& options, Recipe recipe, int threads);
+  Run(const TrainOptions& options, Recipe recipe, int threads, Ranks& ranks);
 
   TrainResult go(const std::function<bool(const TrainProgress&)>& on_progress);
 
  private:
+  void start();
   double step(Metrics& sums);
+  void pass(int64_t number, std::vector<Told>& told);
+  void check_loss(double loss);
+  std::vector<Told> of_all(const std::vector<Told>& own);
+  int all_workers() const { return workers_.count() * ranks_.count(); }
   Metrics validate();
   void save();
   bool report(const std::function<bool(const TrainProgress&)>& on_progress);
+  bool close_step(const std::function<bool(const TrainProgress&)>& on_progress);
 
   TrainOptions options_;
   Recipe recipe_;
+  Ranks& ranks_;
   StartingModel start_;
   MasterWeights weights_;
+  StageData data_;
   Stage stage_;
   Workers workers_;
   std::vector<std::unique_ptr<Replica>> replicas_;
   RunState state_;
-  RunLog log_;
+  std::unique_ptr<RunLog> log_;  // of the first process
   TrainProgress progress_;
   Clock::time_point begin_ = Clock::now(), saved_ = begin_;
   int64_t first_step_ = 0, summed_ = 0;
   double loss_sum_ = 0, usual_loss_ = 0;
+  bool save_due_ = false;
   Metrics metric_sums_;
 };
 
-Run::Run(const TrainOptions& options, Recipe recipe, int threads)
+Run::Run(const TrainOptions& options, Recipe recipe, int threads, Ranks& ranks)
     : options_(options),
       recipe_(std::move(recipe)),
+      ranks_(ranks),
       start_(starting_model(options.model, options.from, options.seed)),
-      weights_(*start_.model, recipe_),
-      stage_(stage_for(recipe_, start_, options.seed)),
-      workers_(threads),
-      log_(options.out) {
+      weights_(*start_.model, recipe_, options.seed),
+      data_(stage_data(options, recipe_, start_)),
+      stage_(stage_for(recipe_, start_, data_, options.seed)),
+      workers_(threads) {
   state_.seed = options.seed;
-  state_.threads = threads;
+  state_.threads = all_workers();
+  state_.data = data_.training->description();
   state_.recipe = recipe_.text;
   const auto path = options.out + "/state.safetensors";
   if (options.resume) {
     const auto read = load_state(path, weights_);
     require(read.seed == options.seed, "resume '", path, "': it was run with seed ", read.seed,
             ", now ", options.seed, " was asked for");
+    require(read.data == state_.data, "resume '", path,
+            "': it learnt from other data; give the same as before");
     state_.step = read.step;
   } else {
     require(!std::filesystem::exists(path), "train: '", path,
@@ -93,61 +173,109 @@ Run::Run(const TrainOptions& options, Recipe recipe, int threads)
   for (int i = 0; i < threads; ++i) {
     replicas_.push_back(std::make_unique<Replica>(start_.config, weights_, recipe_));
   }
-  log_.cut(state_.step);
 }
 
-double Run::step(Metrics& sums) {
-  const int count = workers_.count();
-  std::vector<double> losses(count, 0);
-  std::vector<Metrics> metrics(count);
-  weights_.gradients.zero_();
+std::vector<Told> Run::of_all(const std::vector<Told>& own) {
+  if (ranks_.count() == 1) return own;
+  std::vector<Told> all;
+  for (const auto& text : ranks_.gather(written(own))) read_told(text, all);
+  return all;
+}
+
+void Run::pass(int64_t number, std::vector<Told>& told) {
+  const int64_t count = all_workers(), batch = recipe_.batch;
   const double passes = static_cast<double>(count * recipe_.accumulate);
-  for (int64_t a = 0; a < recipe_.accumulate; ++a) {
-    workers_.run([&](int w) {
-      auto& replica = *replicas_[w];
-      if (a == 0) replica.refresh();
-      const auto batch = recipe_.batch;
+  ranks_.together([&] {
+    workers_.run([&](int own) {
+      auto& replica = *replicas_[own];
+      if (number == 0) replica.refresh();
+      replica.merge_adapters();
+      const int64_t w = ranks_.rank() * workers_.count() + own;
       Work work;
       work.seed = state_.seed;
       work.step = state_.step;
-      work.first = (state_.step * recipe_.accumulate + a) * batch + batch * w / count;
+      work.first = (state_.step * recipe_.accumulate + number) * batch + batch * w / count;
       work.count = batch * (w + 1) / count - batch * w / count;
       work.progress =
           static_cast<double>(state_.step) / static_cast<double>(recipe_.schedule.steps);
       const auto result = stage_.losses(*replica.model, work);
-      losses[w] += result.total.item<double>() / passes;
-      for (const auto& [name, value] : result.metrics) metrics[w][name] += value / passes;
+      told[own].loss += result.total.item<double>() / passes;
+      for (const auto& [name, value] : result.metrics) told[own].metrics[name] += value / passes;
       result.total.backward();
     });
-    for (auto& replica : replicas_) replica->hand_over(weights_, 1 / passes);
+  });
+  // Part by part: while one process adds to the second part, the next one adds to the first.
+  constexpr int64_t kPart = int64_t{1} << 22;  // values
+  int64_t begin = 0, end = 0;
+  std::vector<size_t> members;
+  for (size_t i = 0; i < weights_.entries.size(); ++i) {
+    if (weights_.entries[i].moves) {
+      members.push_back(i);
+      end += weights_.entries[i].value.numel();
+    }
+    if (end - begin < kPart && (i + 1 < weights_.entries.size() || members.empty())) continue;
+    auto part = weights_.gradients.narrow(0, begin, end - begin);
+    ranks_.add_in_turn(part, [&] {
+      for (const auto member : members) {
+        for (auto& replica : replicas_) replica->hand_over(member, 1 / passes);
+      }
+    });
+    begin = end;
+    members.clear();
   }
+  ranks_.share_last(weights_.gradients);
+}
+
+double Run::step(Metrics& sums) {
+  std::vector<Told> told(workers_.count());
+  weights_.gradients.zero_();
+  for (int64_t a = 0; a < recipe_.accumulate; ++a) pass(a, told);
   double loss = 0;
-  for (int w = 0; w < count; ++w) {
-    loss += losses[w];
-    for (const auto& [name, value] : metrics[w]) sums[name] += value;
+  for (const auto& worker : of_all(told)) {
+    loss += worker.loss;
+    for (const auto& [name, value] : worker.metrics) sums[name] += value;
   }
+  check_loss(loss);
+  if (save_due_) ranks_.together([&] { save(); });
   const double rate = recipe_.optimizer.rate * recipe_.schedule.at(state_.step);
   const double norm = weights_.update(recipe_.optimizer, rate);
-  require(std::isfinite(loss) && std::isfinite(norm), "train: step ", state_.step, ": loss ", loss,
-          ", gradient norm ", norm, "; the last checkpoint is good: lower the rate and resume");
+  require(std::isfinite(norm), "train: step ", state_.step, ": the gradient's norm is ", norm,
+          "; the last checkpoint is good: lower the rate and resume");
   progress_.rate = rate;
   ++state_.step;
   return loss;
 }
 
+/// Stops a run that diverges, before its weights replace a good checkpoint.
+void Run::check_loss(double loss) {
+  constexpr double kExplosion = 20;  // times the usual loss
+  require(std::isfinite(loss), "train: step ", state_.step, ": the loss is ", loss,
+          "; the last checkpoint is good: lower the rate and resume");
+  usual_loss_ = usual_loss_ == 0 ? loss : 0.98 * usual_loss_ + 0.02 * loss;
+  require(loss < kExplosion * usual_loss_ + 1, "train: step ", state_.step, ": the loss jumped to ",
+          loss, " from about ", usual_loss_,
+          "; the last checkpoint is good: lower the rate and resume");
+}
+
 Metrics Run::validate() {
-  const int count = workers_.count();
-  std::vector<Metrics> parts(count);
-  workers_.run([&](int w) {
-    const at::NoGradGuard no_gradients;
-    replicas_[w]->refresh();
-    const auto scenes = recipe_.validation_scenes;
-    const auto first = scenes * w / count;
-    parts[w] = stage_.validate(*replicas_[w]->model, first, scenes * (w + 1) / count - first);
+  std::vector<Told> told(workers_.count());
+  weights_.swap_averages();
+  ranks_.together([&] {
+    workers_.run([&](int own) {
+      const at::NoGradGuard no_gradients;
+      replicas_[own]->refresh();
+      replicas_[own]->merge_adapters();
+      const int64_t w = ranks_.rank() * workers_.count() + own, count = all_workers();
+      const auto scenes = recipe_.validation_scenes;
+      const auto first = scenes * w / count;
+      told[own].metrics =
+          stage_.validate(*replicas_[own]->model, first, scenes * (w + 1) / count - first);
+    });
   });
+  weights_.swap_averages();
   Metrics sums, result;
-  for (const auto& part : parts) {
-    for (const auto& [name, value] : part) sums[name] += value;
+  for (const auto& part : of_all(told)) {
+    for (const auto& [name, value] : part.metrics) sums[name] += value;
   }
   for (const auto& [name, value] : sums) {
     if (name.starts_with("n.")) continue;
@@ -157,8 +285,9 @@ Metrics Run::validate() {
 }
 
 void Run::save() {
-  save_state(options_.out + "/state.safetensors", weights_, state_);
+  if (ranks_.first()) save_state(options_.out + "/state.safetensors", weights_, state_);
   saved_ = Clock::now();
+  save_due_ = false;
 }
 
 bool Run::report(const std::function<bool(const TrainProgress&)>& on_progress) {
@@ -172,37 +301,60 @@ bool Run::report(const std::function<bool(const TrainProgress&)>& on_progress) {
   progress_.loss = loss_sum_ / n;
   progress_.metrics.clear();
   for (const auto& [name, value] : metric_sums_) progress_.metrics[name] = value / n;
-  log_.add(progress_);
   loss_sum_ = 0;
   summed_ = 0;
   metric_sums_.clear();
+  if (!ranks_.first()) return true;
+  log_->add(progress_);
   return !on_progress || on_progress(progress_);
 }
 
+void Run::start() {
+  ranks_.together([&] {
+    if (!ranks_.first()) return;
+    log_ = std::make_unique<RunLog>(options_.out, state_.step);
+    save();
+  });
+}
+
+/// Validates, reports and saves where a step asks for it.   returns false when the run shall end
+bool Run::close_step(const std::function<bool(const TrainProgress&)>& on_progress) {
+  const bool last = state_.step == recipe_.schedule.steps;
+  progress_.validation.clear();
+  if (last || state_.step % recipe_.validate_every == 0) {
+    if (recipe_.validation_scenes > 0 && stage_.validate) progress_.validation = validate();
+  }
+  const bool reports =
+      last || state_.step % options_.report_every == 0 || !progress_.validation.empty();
+  bool goes_on = true;
+  if (reports) {
+    ranks_.together([&] { goes_on = report(on_progress); });
+    goes_on = ranks_.gather(goes_on ? "" : "stop")[0].empty();
+  }
+  if (last || !goes_on) {
+    ranks_.together([&] { save(); });
+    return goes_on;
+  }
+  // Weights are saved once their own loss is known to be good: in the next step, before its update.
+  const bool due = seconds_since(saved_) > 60 * recipe_.checkpoint_minutes;
+  save_due_ = !ranks_.gather(due ? "due" : "")[0].empty();  // by the first one's clock
+  return true;
+}
+
 TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress) {
-  constexpr double kExplosion = 20;  // times the usual loss
   TrainResult result;
-  save();
+  start();
   while (state_.step < recipe_.schedule.steps) {
     const double loss = step(metric_sums_);
     loss_sum_ += loss;
     ++summed_;
-    usual_loss_ = usual_loss_ == 0 ? loss : 0.98 * usual_loss_ + 0.02 * loss;
-    require(loss < kExplosion * usual_loss_ + 1, "train: step ", state_.step,
-            ": the loss jumped to ", loss, " from about ", usual_loss_,
-            "; the last checkpoint is good: lower the rate and resume");
-    const bool last = state_.step == recipe_.schedule.steps;
-    progress_.validation.clear();
-    if (last || state_.step % recipe_.validate_every == 0) {
-      if (recipe_.validation_scenes > 0 && stage_.validate) progress_.validation = validate();
-    }
-    if (last || state_.step % options_.report_every == 0 || !progress_.validation.empty()) {
-      if (!report(on_progress)) result.stopped = true;
-    }
-    if (last || result.stopped || seconds_since(saved_) > 60 * recipe_.checkpoint_minutes) save();
-    if (result.stopped) break;
+    if (close_step(on_progress)) continue;
+    result.stopped = true;
+    break;
   }
-  start_.export_model(weights_, options_.out + "/model");
+  ranks_.together([&] {
+    if (ranks_.first()) start_.export_model(weights_, options_.out + "/model");
+  });
   result.steps = state_.step;
   result.loss = progress_.loss;
   result.validation = progress_.validation;
@@ -215,6 +367,7 @@ TrainResult train(const TrainOptions& options,
                   const std::function<bool(const TrainProgress&)>& on_progress) {
   auto recipe = read_recipe(options.recipe);
   if (options.steps > 0) recipe.schedule.steps = options.steps;
+  recipe.frozen.insert(recipe.frozen.end(), options.freeze.begin(), options.freeze.end());
   recipe.schedule.decay = std::min(recipe.schedule.decay, recipe.schedule.steps);
   require(options.report_every > 0, "train: report every ", options.report_every,
           " steps; give 1 or more");
@@ -225,8 +378,10 @@ TrainResult train(const TrainOptions& options,
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   const int threads = options.threads > 0 ? options.threads : std::max(1, cores);
   at::set_num_threads(1);  // the workers are the threads
-  Run run(options, std::move(recipe), threads);
-  return run.go(on_progress);
+  Ranks ranks;
+  std::unique_ptr<Run> run;
+  ranks.together([&] { run = std::make_unique<Run>(options, std::move(recipe), threads, ranks); });
+  return run->go(on_progress);
 }
 
 }  // namespace groma::train

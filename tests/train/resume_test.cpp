@@ -59,6 +59,50 @@ TEST(Resume, DetectionEndsWithTheSameBits) { expect_same_bits(testing::kDetectio
 
 TEST(Resume, AlignmentEndsWithTheSameBits) { expect_same_bits(testing::kAlignment, "alignment"); }
 
+TEST(Resume, InstructionEndsWithTheSameBits) {
+  expect_same_bits(testing::kInstruction, "instruction");
+}
+
+TEST(Resume, AdaptersAndRunningMeansEndWithTheSameBits) {
+  std::string recipe = testing::kInstruction;
+  recipe.insert(1, R"("ema": 0.9, "lora": {"rank": 2}, "accumulate": 2, "frozen": ["llm."],)");
+  expect_same_bits(recipe.c_str(), "adapters");
+}
+
+TEST(Resume, ADivergingRunKeepsItsLastGoodState) {
+  RunFolder folder("diverging");
+  testing::write_tiny_model(folder);
+  std::string recipe = testing::kDetection;
+  recipe.replace(recipe.find("1e-3"), 4, "1e12");
+  auto options = options_for(folder, recipe, "run");
+  try {
+    train(options);
+    FAIL() << "a run with a rate of 1e12 did not diverge";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("the last checkpoint is good"), std::string::npos)
+        << error.what();
+  }
+  // What is left learns on with a sane rate.
+  options.recipe = folder.write("sane.json", testing::kDetection);
+  options.resume = true;
+  const auto result = train(options);
+  EXPECT_EQ(result.steps, 8);
+  EXPECT_LT(result.loss, 100);
+}
+
+TEST(Resume, OtherDataAreRefused) {
+  RunFolder folder("other-data");
+  testing::write_tiny_model(folder);
+  auto options = options_for(folder, testing::kDetection, "run");
+  options.steps = 1;
+  train(options);
+  options.resume = true;
+  options.data.emplace_back();
+  options.data[0].world = "shapes";
+  options.data[0].share = 1;
+  EXPECT_THROW(train(options), Error);
+}
+
 TEST(Resume, AnotherSeedIsRefused) {
   RunFolder folder("seed");
   testing::write_tiny_model(folder);

@@ -98,4 +98,15 @@ inline constexpr const char* kAlignment = R"({
   "phases": [{"until": 1, "max_objects": 4, "questions": {"attribute": 1, "caption": 1}}],
   "validate_every": 1000, "validation_scenes": 0, "checkpoint_minutes": 0})";
 
+inline constexpr const char* kInstruction = R"({
+  "stage": "instruction",
+  "trainable": ["llm.", "extra_lm_head.", "new_input_embs.", "region_encoder.", "img_txt_bridge.", "perceiver."],
+  "bfloat16": ["perceiver.vis_encoder.", "region_encoder.", "img_txt_bridge."], "autocast": true,
+  "schedule": {"steps": 8, "warmup": 2, "decay": 4},
+  "optimizer": {"rate": 1e-3}, "batch": 2,
+  "losses": {"answer": 1, "copy": 0.1, "words": 0.5, "detection": 0.3, "attention": 0.3, "bag": 0.3},
+  "image_token_share": 0.5, "questions_per_image": 3,
+  "phases": [{"until": 1, "max_objects": 4, "questions": {"attribute": 1, "caption": 1}}],
+  "validate_every": 4, "validation_scenes": 2, "checkpoint_minutes": 0})";
+
 }  // namespace groma::train::testing

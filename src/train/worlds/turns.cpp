@@ -159,6 +159,16 @@ Exchange caption_turn(const Scene& scene, int object, Random& random) {
   return {fill(pattern, "", {object}), Speech().say(with_article(words)), {}};
 }
 
+Exchange ground_turn(const std::string& category, std::vector<int> objects, Random& random) {
+  constexpr int kOfProtocols = 6;  // the first ones, which leave the category's name as it is
+  const std::string_view pattern = kGroundPatterns[random.below(kOfProtocols)];
+  return {fill(pattern, category), Speech().regions(std::move(objects)), {}};
+}
+
+Exchange caption_turn(const std::string& caption, int object, Random& random) {
+  return {fill(random.pick(kCaptionPatterns), "", {object}), Speech().say(caption), {}};
+}
+
 Exchange describe_turn(const Scene& scene, Random& random) {
   std::vector<Item> items;
   for (std::size_t i = 0; i < scene.objects.size(); ++i) {

@@ -28,6 +28,12 @@ Exchange absent_turn(const Scene& scene, const Words& words, bool all, Random& r
 /// "Locate all red stars in this image." and their regions.
 Exchange ground_turn(const Scene& scene, const Words& words, Random& random);
 
+/// The same about a category by name, in the words of evaluation protocols.
+Exchange ground_turn(const std::string& category, std::vector<int> objects, Random& random);
+
+/// "What is <box>?" and a caption.
+Exchange caption_turn(const std::string& caption, int object, Random& random);
+
 /// "What is <box>?" and "a small red striped star".
 Exchange caption_turn(const Scene& scene, int object, Random& random);
 
