@@ -1,5 +1,7 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -15,8 +17,8 @@ namespace groma::train::testing {
 class RunFolder {
  public:
   explicit RunFolder(const std::string& name)
-      : path_(std::filesystem::temp_directory_path() / ("groma-train-" + name)) {
-    std::filesystem::remove_all(path_);
+      : path_(std::filesystem::temp_directory_path() /
+              ("groma-train-" + name + "-" + std::to_string(getpid()))) {
     std::filesystem::create_directories(path_ / "model");
   }
   ~RunFolder() { std::filesystem::remove_all(path_); }
