@@ -179,6 +179,23 @@ void QuestionWriter::add_turn(const Scene& scene, const ChosenTurn& turn,
   }
 }
 
+void QuestionWriter::link_verdict(const std::vector<int64_t>& verdicts, QuestionRows& rows) const {
+  auto row = static_cast<int64_t>(rows.ids.size()) - 1;
+  while (row >= 2 && std::count(verdicts.begin(), verdicts.end(), rows.targets[row]) == 0) --row;
+  if (row < 2) return;
+  const bool about_region = rows.ids[row - 1] == tokenizer_.special().roi_end;
+  const auto stated = rows.ids[about_region ? row - 2 : row - 1];
+  int64_t same = -1;
+  if (about_region) {
+    if (rows.ids[rows.named[0].first] == stated) same = rows.named[0].first;
+  } else {
+    for (int64_t i = 0; i < row && rows.targets[i] < 0; ++i) {
+      if (rows.ids[i] == stated) same = i;
+    }
+  }
+  rows.links.push_back({row, same});
+}
+
 bool QuestionWriter::write(const Scene& scene, const Question& question,
                            const std::vector<int64_t>& region_of, bool steps, bool marked,
                            QuestionRows& rows) const {
@@ -212,6 +229,9 @@ bool QuestionWriter::write(const Scene& scene, const Question& question,
     if (anchor >= 0 && closing != ids.end()) {
       rows.anchors.push_back({closing - ids.begin(), anchor});
     }
+  }
+  if (question.kind == "property" || question.kind == "side") {
+    link_verdict({word_ids("yes")[0], word_ids("no")[0]}, rows);
   }
   for (auto pointer = rows.pointers.rbegin(); pointer != rows.pointers.rend(); ++pointer) {
     if (rows.targets[pointer->position] < tokenizer_.special().region_first) continue;

@@ -35,8 +35,8 @@ struct QuestionRows {
   std::vector<std::pair<int64_t, int64_t>> named;    ///< rows of the answer that hold <rK>, and K
   std::vector<std::pair<int64_t, int64_t>> anchors;  ///< rows of a question's </p>, and the region
                                                      ///< that its words lead by way of
-  std::vector<std::pair<int64_t, int64_t>> links;    ///< rows that name a region by way of another,
-                                                     ///< and the row that named that one
+  std::vector<std::pair<int64_t, int64_t>> links;    ///< rows that go on from another one, and that
+                                                   ///< row; -1 where nothing is found to go on from
   std::vector<Decision> decisions;
   std::string kind;  ///< Question::kind, for metrics
 };
@@ -79,6 +79,9 @@ class QuestionWriter {
   };
   void add_turn(const Scene& scene, const ChosenTurn& turn, const std::vector<int64_t>& region_of,
                 const std::string& words, QuestionRows& rows) const;
+  /// The row before "yes" or "no" looks for what was just stated: in the question a word, in the
+  /// answer the region that it named first.
+  void link_verdict(const std::vector<int64_t>& verdicts, QuestionRows& rows) const;
   std::vector<int64_t> word_ids(const std::string& word) const;
   std::vector<int64_t> ids_of(const std::vector<std::string>& words) const;
 

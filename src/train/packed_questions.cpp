@@ -63,7 +63,9 @@ PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_token
     }
     for (const auto& [row, region] : rows.named) pack.named.push_back({row + first, region});
     for (const auto& [row, region] : rows.anchors) pack.anchors.push_back({row + first, region});
-    for (const auto& [row, to] : rows.links) pack.links.push_back({row + first, to + first});
+    for (const auto& [row, to] : rows.links) {
+      pack.links.push_back({row + first, to < 0 ? 0 : to + first});
+    }
     for (auto decision : rows.decisions) {
       decision.position += first;
       pack.decisions.push_back(std::move(decision));

@@ -129,6 +129,7 @@ std::optional<Question> ask_property(const Scene& scene, bool yes, Random& rando
 std::optional<Question> ask_side(const Scene& scene, bool yes, Random& random) {
   constexpr std::array<const char*, 4> kWords{" to the left of ", " to the right of ", " above ",
                                               " below "};
+  constexpr std::array<const char*, 4> kFurther{"leftmost", "rightmost", "topmost", "bottommost"};
   const auto count = static_cast<int>(scene.objects.size());
   const int first = random.below(count);
   const int second = random.below(count);
@@ -147,10 +148,13 @@ std::optional<Question> ask_side(const Scene& scene, bool yes, Random& random) {
   Exchange turn;
   turn.question = Speech().say("Is ").mention(name).say(kWords[side]).mention(other).say("?");
   turn.answer = yes_or_no(yes);
+  // Clearly not on this side is clearly on the other one, so one of the two is further there.
   turn.steps = Speech()
                    .mention(name, {first})
                    .say(" and ")
                    .mention(other, {second})
+                   .say(", ")
+                   .mention(std::string("the ") + kFurther[side] + " one", {yes ? first : second})
                    .say(yes ? ": yes." : ": no.");
   Question question = question_of(Task::kYesNo, "side", turn, {first});
   question.anchors = {second};
