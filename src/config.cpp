@@ -319,6 +319,7 @@ ModelConfig read_config_file(const std::string& path) {
   config.projector.merge = top.integer("token_merge", config.projector.merge);
   config.language = read_language(top);
   config.dtype = top.text("torch_dtype", config.dtype, {"float32", "float16", "bfloat16"});
+  config.quantization = top.text("quantization", "none", {"none", "int8", "int4"});
   return config;
 }
 
@@ -327,6 +328,7 @@ void write_config(const std::string& directory, const ModelConfig& config) {
   out["model_type"] = "groma";
   out["architectures"] = {"GromaModel"};
   out["torch_dtype"] = config.dtype;
+  if (config.quantization != "none") out["quantization"] = config.quantization;
   out["box_score_thres"] = config.select.box_score;
   out["nms_thres"] = config.select.nms_iou;
   out["max_region_num"] = config.select.max_regions;

@@ -101,7 +101,8 @@ struct ModelConfig {
   RegionConfig region;
   ProjectorConfig projector;
   LanguageConfig language;
-  std::string dtype = "float32";  ///< "torch_dtype" of the file
+  std::string dtype = "float32";      ///< "torch_dtype" of the file
+  std::string quantization = "none";  ///< of the language model's weights: "none", "int8", "int4"
 
   int64_t image_tokens() const {
     const int64_t side = vision.grid() / projector.merge;
@@ -116,7 +117,8 @@ using ShapeTable = std::map<std::string, std::vector<int64_t>>;
 
 /// Reads `directory`/config.json, with the defaults of transformers 4.32.0 where keys are missing.
 ///
-/// Keys of our own, all optional: image_size, roi_size, region_scales, fuse_groups, roi_geometry
+/// Keys of our own, all optional: quantization, image_size, roi_size, region_scales, fuse_groups,
+/// roi_geometry
 /// ("released" | "exact"), and for `groma init` alone region_channels, fuse_rounds, region_hidden,
 /// position_hidden, box_hidden, token_merge (a checkpoint's tensors decide otherwise).
 /// Thresholds and numbers of tokens that are missing take the published values. Sizes that the

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "engine.h"
 #include "io/weights.h"
+#include "quantize.h"
 
 namespace groma {
 namespace {
@@ -29,7 +30,9 @@ const char* name_of(at::ScalarType dtype) {
 /// The dtype that most of the weights have.
 at::ScalarType main_dtype(const io::TensorMap& tensors) {
   std::map<at::ScalarType, int64_t> elements;
-  for (const auto& [name, tensor] : tensors) elements[tensor.scalar_type()] += tensor.numel();
+  for (const auto& [name, tensor] : tensors) {
+    if (tensor.is_floating_point()) elements[tensor.scalar_type()] += tensor.numel();
+  }
   const auto most = std::max_element(elements.begin(), elements.end(),
                                      [](auto& a, auto& b) { return a.second < b.second; });
   return most == elements.end() ? at::kFloat : most->first;
@@ -45,10 +48,27 @@ at::ScalarType compute_dtype(DType asked, Device device, at::ScalarType file) {
       return at::kBFloat16;
     case DType::kFloat16:
       return at::kHalf;
+    case DType::kInt8:
+    case DType::kInt4:
+      return at::kBFloat16;  // all but the weights that are quantised
     case DType::kAuto:
       break;
   }
   return file == at::kHalf || file == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+}
+
+/// How the language model's weights are kept: as they are, or quantised because they are so in the
+/// files or because it was asked for.
+std::optional<ops::WeightType> weight_type(DType asked, const std::string& stored,
+                                           const std::string& directory) {
+  const bool any = asked == DType::kAuto;
+  const bool int8 = asked == DType::kInt8, int4 = asked == DType::kInt4;
+  require(stored == "none" || any || (stored == "int8" && int8) || (stored == "int4" && int4),
+          "load '", directory, "': the weights are ", stored, ", which is what they can be used as",
+          "; give no dtype, or the checkpoint that they were made from");
+  if (int8 || stored == "int8") return ops::WeightType::kInt8;
+  if (int4 || stored == "int4") return ops::WeightType::kInt4;
+  return std::nullopt;
 }
 
 at::Device torch_device(Device device) {
@@ -106,11 +126,18 @@ int64_t available_memory() {
 }
 
 /// Refuses a model that would not fit, before anything is loaded.
-void require_memory(const ModelInfo& info, at::ScalarType dtype) {
+void require_memory(const ModelInfo& info, at::ScalarType dtype,
+                    std::optional<ops::WeightType> quantized) {
   constexpr double kGiB = 1024.0 * 1024 * 1024;
   constexpr double kWork = 1.0;  // GiB for activations
+  const auto language = info.stages.back().parameters;
+  const double saved = !quantized                             ? 0
+                       : *quantized == ops::WeightType::kInt8 ? 0.9
+                                                              : 1.35;  // bytes a number, about
   const auto gib = [&](int64_t width) {
-    return static_cast<double>(info.parameters * width) / kGiB + kWork;
+    return (static_cast<double>(info.parameters * width) - saved * static_cast<double>(language)) /
+               kGiB +
+           kWork;
   };
   const auto available = available_memory();
   if (available < 0) return;
@@ -148,12 +175,18 @@ std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
 
   const auto file = main_dtype(tensors);
   const auto dtype = compute_dtype(options.dtype, options.device, file);
+  const auto quantized = weight_type(options.dtype, config.quantization, directory);
   auto model = std::make_shared<GromaModelImpl>(config);
-  const auto info = info_of(*model, file, dtype);
-  if (options.device == Device::kCpu) require_memory(info, dtype);
+  auto info = info_of(*model, file, dtype);
+  if (quantized) info.compute_dtype = name_of(*quantized);
+  if (options.device == Device::kCpu) require_memory(info, dtype, quantized);
   const auto dtype_of = [dtype](const std::string& name) {
     return computes_in_float(name) ? at::kFloat : dtype;
   };
+  if (quantized) {
+    adopt_quantized(*model, tensors, *quantized, config.quantization != "none",
+                    at::TensorOptions(device).dtype(dtype), options.on_progress);
+  }
   io::assign_weights(*model, std::move(tensors), dtype_of, device, options.on_progress);
   const auto threads =
       options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency());
@@ -168,7 +201,10 @@ ModelInfo describe(const std::string& directory) {
   adopt_shapes(config, io::shapes_of(tensors));
   validate(config);
   const auto file = main_dtype(tensors);
-  return info_of(GromaModelImpl(config), file, compute_dtype(DType::kAuto, Device::kCpu, file));
+  auto info =
+      info_of(GromaModelImpl(config), file, compute_dtype(DType::kAuto, Device::kCpu, file));
+  if (config.quantization != "none") info.file_dtype = info.compute_dtype = config.quantization;
+  return info;
 }
 
 }  // namespace groma

@@ -23,8 +23,10 @@ void add_model_options(CLI::App& command, ModelArgs& args) {
                     {{"auto", DType::kAuto},
                      {"fp32", DType::kFloat32},
                      {"bf16", DType::kBFloat16},
-                     {"fp16", DType::kFloat16}},
-                    "fp32, bf16, fp16 (on cuda) or auto: bf16 where the files are bf16 or fp16")
+                     {"fp16", DType::kFloat16},
+                     {"int8", DType::kInt8},
+                     {"int4", DType::kInt4}},
+                    "fp32, bf16, fp16 (on cuda), int8, int4 or auto: as the files")
       ->type_name("T");
 }
 

@@ -11,6 +11,8 @@ void add_chat_command(CLI::App& app);
 void add_propose_command(CLI::App& app);
 void add_info_command(CLI::App& app);
 void add_init_command(CLI::App& app);
+void add_quantize_command(CLI::App& app);
+void add_bench_command(CLI::App& app);
 void add_synth_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_train_command(CLI::App& app);

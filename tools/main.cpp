@@ -62,6 +62,8 @@ int main(int argc, char** argv) {
   groma::add_propose_command(app);
   groma::add_info_command(app);
   groma::add_init_command(app);
+  groma::add_quantize_command(app);
+  groma::add_bench_command(app);
   groma::add_synth_command(app);
   groma::add_eval_command(app);
   groma::add_instruct_command(app);

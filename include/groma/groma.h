@@ -15,7 +15,9 @@
 namespace groma {
 
 enum class Device { kCpu, kCuda };
-enum class DType { kAuto, kFloat32, kBFloat16, kFloat16 };
+/// What the model computes in. kInt8 and kInt4 quantise the language model's weights, half and a
+/// quarter of bfloat16's memory; all else is then bfloat16.
+enum class DType { kAuto, kFloat32, kBFloat16, kFloat16, kInt8, kInt4 };
 
 /// Which picture resize feeds the network: the original's single-image script uses bicubic (PIL),
 /// its evaluation bilinear (OpenCV).
@@ -23,7 +25,7 @@ enum class Resize { kBicubic, kBilinear };
 
 struct LoadOptions {
   Device device = Device::kCpu;
-  DType dtype = DType::kAuto;  ///< kAuto: bf16 where the file is bf16 or fp16, else fp32
+  DType dtype = DType::kAuto;  ///< kAuto: as the files; bf16 where they are bf16 or fp16
   int threads = 0;             ///< compute threads of a call; 0: all cores
   std::function<void(double done)> on_progress = nullptr;  ///< called while loading, done in [0, 1]
 };

@@ -36,22 +36,6 @@ constexpr Rename kRenames[] = {
      "perceiver.ddetr_transformer.class_embed_enc."},
 };
 
-std::string registered_name(const std::string& name) {
-  for (const auto& rename : kRenames) {
-    if (!name.starts_with(rename.published)) continue;
-    return std::string(rename.registered) + name.substr(rename.published.size());
-  }
-  return name;
-}
-
-std::string published_name(const std::string& name) {
-  for (const auto& rename : kRenames) {
-    if (!name.starts_with(rename.registered)) continue;
-    return std::string(rename.published) + name.substr(rename.registered.size());
-  }
-  return name;
-}
-
 /// Older transformers stored the rotary frequencies, which follow from config.json.
 bool is_derived(const std::string& name) {
   return name.starts_with("llm.model.layers.") && name.ends_with(".self_attn.rotary_emb.inv_freq");
@@ -253,6 +237,26 @@ void remove_file(const fs::path& path) {
 }
 
 }  // namespace
+
+std::string registered_name(const std::string& name) {
+  for (const auto& rename : kRenames) {
+    if (!name.starts_with(rename.published)) continue;
+    return std::string(rename.registered) + name.substr(rename.published.size());
+  }
+  return name;
+}
+
+std::string published_name(const std::string& name) {
+  for (const auto& rename : kRenames) {
+    if (!name.starts_with(rename.registered)) continue;
+    return std::string(rename.published) + name.substr(rename.registered.size());
+  }
+  return name;
+}
+
+void check_weights(const torch::nn::Module& module, const TensorMap& tensors) {
+  check_match(module.named_parameters(), tensors);
+}
 
 TensorMap open_weights(const std::string& directory) {
   auto files = read_files(directory);

@@ -19,6 +19,13 @@ TensorMap open_weights(const std::string& directory);
 /// Shape of each tensor, for `adopt_shapes`.
 ShapeTable shapes_of(const TensorMap& tensors);
 
+/// A tensor's name in files, and the one that our modules register, from each other.
+std::string published_name(const std::string& registered);
+std::string registered_name(const std::string& published);
+
+/// Throws an Error listing every missing, unexpected and misshapen tensor of a module at once.
+void check_weights(const torch::nn::Module& module, const TensorMap& tensors);
+
 /// Which dtype a parameter computes in, by its name.
 using DTypeOf = std::function<at::ScalarType(const std::string& name)>;
 

@@ -4,6 +4,8 @@
 #include <ATen/OpMathType.h>
 
 #include "nn/group.h"
+#include "ops/decoder_ops.h"
+#include "ops/quantized_linear/quantized_linear.h"
 
 namespace groma {
 namespace {
@@ -12,6 +14,12 @@ namespace {
 torch::Tensor attend(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
                      const torch::Tensor& mask) {
   const auto rows = q.size(1), columns = k.size(1);
+  constexpr int64_t kVector = 16;  // bfloat16 numbers that attend_few reads at a time
+  if (rows <= ops::kThinRows && !mask.defined() && ops::takes_decoder_ops(q) &&
+      q.scalar_type() == at::kBFloat16 && k.scalar_type() == at::kBFloat16 &&
+      q.size(2) % kVector == 0 && k.stride(1) == k.size(2) && v.stride(1) == v.size(2)) {
+    return ops::attend_few(q, k, v);
+  }
   std::optional<torch::Tensor> allowed;
   if (mask.defined()) {
     allowed = mask;
@@ -59,6 +67,9 @@ RmsNormImpl::RmsNormImpl(int64_t width, double eps) : eps(eps) {
 }
 
 torch::Tensor RmsNormImpl::forward(const torch::Tensor& x) {
+  if (ops::takes_decoder_ops(x) && ops::takes_decoder_ops(weight) && x.dim() == 2) {
+    return ops::rms_norm(x.contiguous(), weight, eps);
+  }
   const auto wide = x.to(at::toOpMathType(x.scalar_type()));
   const auto scale = at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + eps);
   return weight * (wide * scale).to(weight.scalar_type());
@@ -78,9 +89,14 @@ torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Rotary& 
   const auto split = [](const torch::Tensor& y, int64_t count) {
     return y.unflatten(1, {count, -1}).transpose(0, 1);  // [heads, T, head width]
   };
-  const auto q = rotary.turn(split(q_proj(x), heads));
-  const auto k = rotary.turn(split(k_proj(x), kv_heads));
-  const auto v = split(v_proj(x), kv_heads);
+  const auto projected = nn::together(x, {q_proj.get(), k_proj.get(), v_proj.get()});
+  const auto turned = [&](const torch::Tensor& y, int64_t count) {
+    return ops::takes_decoder_ops(y) ? ops::rotate(y.contiguous(), rotary.cos, rotary.sin)
+                                     : rotary.turn(split(y, count));
+  };
+  const auto q = turned(projected[0], heads);
+  const auto k = turned(projected[1], kv_heads);
+  const auto v = split(projected[2], kv_heads);
   std::vector<torch::Tensor> parts;
   int64_t first = 0;
   for (const auto& sequence : pack) {
@@ -110,7 +126,9 @@ torch::Tensor LlamaLayerImpl::forward(const torch::Tensor& x, const Rotary& rota
                                       const Pack& pack, int64_t layer) {
   const auto y = x + self_attn(input_layernorm(x), rotary, pack, layer);
   const auto z = post_attention_layernorm(y);
-  return y + down_proj(at::silu(gate_proj(z)) * up_proj(z));
+  auto wide = nn::together(z, {gate_proj.get(), up_proj.get()});
+  if (ops::takes_decoder_ops(wide[0])) return y + down_proj(at::silu_(wide[0]).mul_(wide[1]));
+  return y + down_proj(at::silu(wide[0]) * wide[1]);
 }
 
 LlamaImpl::LlamaImpl(const LanguageConfig& config) : config(config) {

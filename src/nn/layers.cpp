@@ -1,6 +1,11 @@
 #include "nn/layers.h"
 
 #include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "ops/quantized_linear/quantized_linear.h"
 
 namespace groma::nn {
 
@@ -15,7 +20,56 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias) {
   if (with_bias) bias = shaped_parameter(*this, "bias", {out});
 }
 
-torch::Tensor LinearImpl::forward(const torch::Tensor& x) { return at::linear(x, weight, bias); }
+torch::Tensor LinearImpl::forward(const torch::Tensor& x) {
+  if (packed.defined()) {
+    const auto y = together(x.dim() == 2 ? x : x.flatten(0, -2), {this})[0];
+    return x.dim() == 2 ? y : y.unflatten(0, x.sizes().slice(0, x.dim() - 1));
+  }
+  if (x.dim() == 2) return together(x, {this})[0];
+  return at::linear(x, weight, bias);
+}
+
+void LinearImpl::adopt(ops::PackedWeight packed_, at::TensorOptions options) {
+  parameters_.erase("weight");
+  weight = at::zeros({1}, options).expand({packed_.out, packed_.in});
+  packed = std::move(packed_);
+}
+
+namespace {
+
+/// Whether a general matrix product would read these weights slower than the memory gives them.
+bool is_thin(const torch::Tensor& x, std::initializer_list<LinearImpl*> layers) {
+  return x.size(0) <= ops::kThinRows && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&
+         !at::GradMode::is_enabled() &&
+         std::all_of(layers.begin(), layers.end(), [](const LinearImpl* layer) {
+           return layer->weight.scalar_type() == at::kBFloat16 && layer->weight.is_contiguous();
+         });
+}
+
+}  // namespace
+
+std::vector<torch::Tensor> together(const torch::Tensor& x,
+                                    std::initializer_list<LinearImpl*> layers) {
+  std::vector<torch::Tensor> results;
+  if (std::all_of(layers.begin(), layers.end(), [](auto* l) { return l->packed.defined(); })) {
+    std::vector<const ops::PackedWeight*> weights;
+    for (const auto* layer : layers) weights.push_back(&layer->packed);
+    results = ops::quantized_linear(x, weights);
+  } else if (is_thin(x, layers)) {
+    std::vector<torch::Tensor> weights;
+    for (const auto* layer : layers) weights.push_back(layer->weight);
+    results = ops::thin_linear(x, weights);
+  } else {
+    for (const auto* layer : layers) results.push_back(at::linear(x, layer->weight, layer->bias));
+    return results;
+  }
+  size_t i = 0;
+  for (const auto* layer : layers) {
+    if (layer->bias.defined()) results[i] += layer->bias;
+    ++i;
+  }
+  return results;
+}
 
 LayerNormImpl::LayerNormImpl(int64_t width, double eps) : eps(eps) {
   weight = shaped_parameter(*this, "weight", {width});

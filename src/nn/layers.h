@@ -3,7 +3,10 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
-#include <optional>
+#include <initializer_list>
+#include <vector>
+
+#include "ops/quantized_linear/packed_weight.h"
 
 namespace groma::nn {
 
@@ -15,9 +18,19 @@ torch::Tensor shaped_parameter(torch::nn::Module& module, const std::string& nam
 struct LinearImpl : torch::nn::Module {
   LinearImpl(int64_t in, int64_t out, bool with_bias = true);
   torch::Tensor forward(const torch::Tensor& x);
+
+  /// Takes `packed` as the weight from now on. `weight` then tells shape, dtype and device alone
+  /// and is no parameter any more.
+  void adopt(ops::PackedWeight packed, at::TensorOptions options);
+
   torch::Tensor weight, bias;
+  ops::PackedWeight packed;  ///< undefined: `weight` is computed with
 };
 TORCH_MODULE(Linear);
+
+/// What each layer makes of the same x, read and prepared once.   x [M, in]
+std::vector<torch::Tensor> together(const torch::Tensor& x,
+                                    std::initializer_list<LinearImpl*> layers);
 
 /// Normalises the last dimension.   weight, bias [width]
 struct LayerNormImpl : torch::nn::Module {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ops/ms_deform_attn/ms_deform_attn.h"
+#include "ops/quantized_linear/quantized_linear.h"
 #include "ops/roi_align/roi_align.h"
 
 /// Times each op beside the same result put together from ATen's grid_sampler. Both run in turn
@@ -124,6 +125,57 @@ void roi_align(benchmark::State& state, at::ScalarType type) {
       [&] { return aten_roi_align(features, boxes, 14, scale, 2); });
 }
 
+/// How a linear layer keeps its weights in `linear`.
+enum class Weights { kBFloat16, kInt8, kInt4 };
+
+/// A layer of the 7B decoder, [11008, 4096], beside ATen's bfloat16 product. Thin products read
+/// other weights every time, more than a cache holds; gb_per_s is what ours reads.
+void linear(benchmark::State& state, Weights kind) {
+  at::manual_seed(1);
+  constexpr int64_t kOut = 11008, kIn = 4096, kCopies = 6;
+  const at::Tensor x = at::randn({state.range(0), kIn}).to(at::kBFloat16);
+  std::vector<at::Tensor> matrices;
+  std::vector<ops::PackedWeight> packed;
+  const auto type = kind == Weights::kInt8 ? ops::WeightType::kInt8 : ops::WeightType::kInt4;
+  const at::Tensor weight = at::randn({kOut, kIn}) * 0.02;
+  for (int64_t i = 0; i < kCopies; ++i) {
+    matrices.push_back(weight.to(at::kBFloat16));
+    if (kind == Weights::kBFloat16) continue;
+    packed.push_back(i == 0 ? ops::pack(weight, type) : packed[0]);
+    packed.back().data = packed[0].data.clone();
+  }
+  size_t next = 0;
+  compare(
+      state,
+      [&] {
+        const size_t i = next++ % kCopies;
+        return kind == Weights::kBFloat16 ? ops::thin_linear(x, {matrices[i]})[0]
+                                          : ops::quantized_linear(x, {&packed[i]})[0];
+      },
+      [&] { return at::linear(x, matrices[next++ % kCopies]); });
+  const auto bytes = kind == Weights::kBFloat16 ? matrices[0].nbytes() : packed[0].data.nbytes();
+  const double seconds = state.counters["ours_ms"] * 1e-3;
+  state.counters["gb_per_s"] = static_cast<double>(bytes) / seconds * 1e-9;
+  state.counters["gflops"] = 2e-9 * static_cast<double>(state.range(0) * kOut * kIn) / seconds;
+}
+
+BENCHMARK_CAPTURE(linear, bfloat16, Weights::kBFloat16)
+    ->Arg(1)
+    ->Arg(8)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(linear, int8, Weights::kInt8)
+    ->Arg(1)
+    ->Arg(8)
+    ->Arg(512)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(linear, int4, Weights::kInt4)
+    ->Arg(1)
+    ->Arg(8)
+    ->Arg(512)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(ms_deform_attn, float, at::kFloat)
     ->Arg(300)
     ->Arg(1024)

@@ -1,0 +1,82 @@
+// Vectors of 16 numbers in AVX-512 with VNNI. See lanes_plain.h for what each function does.
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace groma::ops::quantized {
+namespace {
+
+using F32 = __m512;
+using I32 = __m512i;
+using Bytes = __m512i;  // 16 x 4
+using Word = __m512i;
+using Pairs = __m512i;
+
+inline F32 zeros() { return _mm512_setzero_ps(); }
+inline F32 spread(float x) { return _mm512_set1_ps(x); }
+inline I32 spread(int32_t x) { return _mm512_set1_epi32(x); }
+inline Word spread_word(int32_t x) { return _mm512_set1_epi32(x); }
+inline F32 load(const float* from) { return _mm512_loadu_ps(from); }
+inline void store(float* to, F32 x) { _mm512_storeu_ps(to, x); }
+inline F32 mul(F32 a, F32 b) { return _mm512_mul_ps(a, b); }
+inline F32 fma(F32 a, F32 b, F32 c) { return _mm512_fmadd_ps(a, b, c); }
+inline F32 rounded(F32 x, float low, float high) {
+  const auto whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return _mm512_min_ps(_mm512_max_ps(whole, spread(low)), spread(high));
+}
+inline float half_rounded(float x) { return _cvtsh_ss(_cvtss_sh(x, 0)); }
+inline F32 to_float(I32 x) { return _mm512_cvtepi32_ps(x); }
+inline F32 larger_magnitude(F32 a, F32 b) { return _mm512_max_ps(a, _mm512_abs_ps(b)); }
+inline float largest_of(F32 x) { return _mm512_reduce_max_ps(x); }
+inline float sum_of(F32 x) { return _mm512_reduce_add_ps(x); }
+inline void prefetch(const void* from) {
+  _mm_prefetch(static_cast<const char*>(from), _MM_HINT_T0);
+}
+
+inline F32 load_bfloat16(const uint16_t* from) {
+  const auto bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+inline F32 load_half(const uint8_t* from) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+inline void store_bfloat16(uint16_t* to, F32 x) {
+  const auto bits = _mm512_castps_si512(x);
+  const auto odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const auto rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const auto half = _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), half);
+}
+inline void store_rounded(int8_t* to, F32 x) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+
+inline Bytes load_bytes(const uint8_t* from) { return _mm512_loadu_si512(from); }
+inline Bytes low_halves(Bytes x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+inline Bytes high_halves(Bytes x) {
+  return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15));
+}
+inline I32 dot(I32 sum, Bytes weights, Word x) {
+  // gcc 12 surrounds the intrinsic with copies of the sums, which takes half of the speed.
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(x));
+  return sum;
+}
+
+inline Pairs rounded_pairs(F32 x) {
+  const auto whole = _mm512_cvtps_epi32(x);
+  return _mm512_or_si512(_mm512_slli_epi32(whole, 16),
+                         _mm512_and_si512(whole, _mm512_set1_epi32(0xffff)));
+}
+inline void store_scaled(uint8_t* to, Bytes nibbles, Pairs factors) {
+  // (q - 8) * 16 as signed bytes, then as 16-bit numbers: the even bytes and the odd ones.
+  const auto centred = _mm512_xor_si512(_mm512_slli_epi16(nibbles, 4), _mm512_set1_epi8(-128));
+  const auto even = _mm512_srai_epi16(_mm512_slli_epi16(centred, 8), 8);
+  const auto odd = _mm512_srai_epi16(centred, 8);
+  const auto low = _mm512_and_si512(_mm512_mulhrs_epi16(even, factors), _mm512_set1_epi16(0xff));
+  const auto high = _mm512_slli_epi16(_mm512_mulhrs_epi16(odd, factors), 8);
+  _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_or_si512(low, high), _mm512_set1_epi8(-128)));
+}
+
+}  // namespace
+}  // namespace groma::ops::quantized
