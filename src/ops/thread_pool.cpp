@@ -38,6 +38,23 @@ bool look_out(const Ready& ready) {
   return ready();
 }
 
+/// The loop's number, how many chunks it has and which is next, in one word: a chunk can only be
+/// taken from the loop that the word was read from, and that loop does not end before it is done.
+struct Ticket {
+  static constexpr int kBits = 20;  // of the next chunk and of the count; the rest is the number
+  static constexpr uint64_t kMask = (uint64_t{1} << kBits) - 1;
+
+  static uint64_t first_of(uint32_t loop, int64_t count) {
+    return static_cast<uint64_t>(loop) << (2 * kBits) | static_cast<uint64_t>(count) << kBits;
+  }
+  static uint32_t count(uint64_t ticket) {
+    return static_cast<uint32_t>(ticket >> kBits & kMask);
+  }
+  static uint32_t next(uint64_t ticket) { return static_cast<uint32_t>(ticket & kMask); }
+};
+
+constexpr int64_t kMostChunks = Ticket::kMask;
+
 class Pool {
  public:
   void run(int64_t count, int threads, const std::function<void(int64_t)>& work) {
@@ -48,13 +65,13 @@ class Pool {
       ++started_;
     }
     // All of this is in place before the new ticket makes it the loop that chunks are taken from.
+    // No earlier loop's chunk is still on its way, or that loop would not have ended.
     work_ = &work;
-    count_.store(count, std::memory_order_relaxed);
     helpers_.store(helpers, std::memory_order_relaxed);
     done_.store(0, std::memory_order_relaxed);
     const auto loop = loop_.load(std::memory_order_relaxed) + 1;
-    ticket_.store(static_cast<uint64_t>(loop) << 32, std::memory_order_release);
-    loop_.store(loop, std::memory_order_release);
+    ticket_.store(Ticket::first_of(loop, count), std::memory_order_release);
+    loop_.store(loop, std::memory_order_seq_cst);
     loop_.notify_all();
     take_chunks();
     const auto total = static_cast<uint32_t>(count);
@@ -68,14 +85,11 @@ class Pool {
  private:
   /// Does chunks of the present loop until none is left.
   void take_chunks() {
-    // A ticket is the loop's number and the next chunk in one word: it can only be taken from the
-    // loop it was read from, and that loop does not end before the chunk is done.
     auto ticket = ticket_.load(std::memory_order_acquire);
-    while (static_cast<int64_t>(ticket & 0xffffffffu) < count_.load(std::memory_order_relaxed)) {
+    while (Ticket::next(ticket) < Ticket::count(ticket)) {
       if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
-      (*work_)(static_cast<int64_t>(ticket & 0xffffffffu));
-      const auto total = static_cast<uint32_t>(count_.load(std::memory_order_relaxed));
-      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == total) done_.notify_one();
+      (*work_)(Ticket::next(ticket));
+      if (done_.fetch_add(1) + 1 == Ticket::count(ticket)) done_.notify_one();
       ticket = ticket_.load(std::memory_order_acquire);
     }
   }
@@ -95,7 +109,6 @@ class Pool {
   std::mutex mutex_;
   int started_ = 0;
   const std::function<void(int64_t)>* work_ = nullptr;
-  std::atomic<int64_t> count_ = 0;
   std::atomic<int> helpers_ = 0;
   std::atomic<uint64_t> ticket_ = 0;
   alignas(64) std::atomic<uint32_t> loop_ = 0;
@@ -111,7 +124,10 @@ void for_each_chunk(int64_t count, int threads, const std::function<void(int64_t
   }
   // Never destroyed: its threads may outlive static objects.
   static auto& pool = *new Pool;
-  pool.run(count, threads, work);
+  for (int64_t first = 0; first < count; first += kMostChunks) {
+    pool.run(std::min(kMostChunks, count - first), threads,
+             first == 0 ? work : [&](int64_t i) { work(first + i); });
+  }
 }
 
 }  // namespace groma::ops

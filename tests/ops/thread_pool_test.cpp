@@ -22,8 +22,8 @@ TEST(ThreadPool, EveryChunkIsDoneOnce) {
 TEST(ThreadPool, ManyShortLoopsFollowEachOther) {
   int64_t expected = 0;
   std::atomic<int64_t> sum = 0;
-  for (int64_t loop = 0; loop < 5000; ++loop) {
-    const int64_t count = loop % 9;
+  for (int64_t loop = 0; loop < 40000; ++loop) {
+    const int64_t count = loop % 41;
     for_each_chunk(count, 4, [&](int64_t i) { sum += loop + i; });
     expected += loop * count + count * (count - 1) / 2;
     ASSERT_EQ(sum, expected) << loop;
