@@ -116,15 +116,23 @@ void multiply_unit(const Activations& x, const PackedWeight& weight, int64_t uni
 }
 
 /// Runs work(weight, unit) for all units of `channels[weight]` output channels in one loop.
+///
+/// unit_bytes  of weights, 0 when they are not what takes the time. A thread then takes enough
+///             neighbouring units at once for the memory to deliver one long sweep.
 template <typename Work>
-void for_each_unit(const std::vector<int64_t>& channels, const Work& work) {
+void for_each_unit(const std::vector<int64_t>& channels, int64_t unit_bytes, const Work& work) {
+  constexpr int64_t kSweep = int64_t{256} << 10;
+  const auto together = unit_bytes > 0 ? std::max<int64_t>(1, kSweep / unit_bytes) : 1;
   std::vector<int64_t> ends;
   int64_t total = 0;
   for (const auto count : channels) ends.push_back(total += (count + kUnit - 1) / kUnit);
-  for_each_chunk(total, at::get_num_threads(), [&](int64_t i) {
-    const auto w =
-        static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), i) - ends.begin());
-    work(w, w == 0 ? i : i - ends[w - 1]);
+  for_each_chunk((total + together - 1) / together, at::get_num_threads(), [&](int64_t chunk) {
+    const auto first = chunk * together;
+    for (auto i = first; i < std::min(first + together, total); ++i) {
+      const auto w =
+          static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), i) - ends.begin());
+      work(w, w == 0 ? i : i - ends[w - 1]);
+    }
   });
 }
 
@@ -151,7 +159,8 @@ std::vector<at::Tensor> quantized_linear(const at::Tensor& x,
               "quantized_linear: x is ", x.scalar_type(), ", expected Float or BFloat16");
   const auto padded = (x.size(1) + kGroup - 1) / kGroup * kGroup;
   const Activations activations(x.contiguous(), padded);
-  for_each_unit(channels, [&](size_t w, int64_t unit) {
+  const bool thin = x.size(0) <= quantized::kThinRows;
+  for_each_unit(channels, thin ? 2 * weights[0]->data.size(1) : 0, [&](size_t w, int64_t unit) {
     multiply_unit(activations, *weights[w], unit, results[w]);
   });
   return results;
@@ -173,7 +182,8 @@ std::vector<at::Tensor> thin_linear(const at::Tensor& x, const std::vector<at::T
     results.push_back(at::empty({x.size(0), weight.size(0)}, x.options()));
   }
   if (x.size(0) == 0) return results;
-  for_each_unit(channels, [&](size_t w, int64_t unit) {
+  constexpr int64_t kBytes = 2;  // of a number
+  for_each_unit(channels, kUnit * x.size(1) * kBytes, [&](size_t w, int64_t unit) {
     const auto first = unit * kUnit;
     const auto count = std::min(kUnit, channels[w] - first);
     const auto* matrix = static_cast<const uint16_t*>(weights[w].const_data_ptr());
