@@ -93,8 +93,8 @@ TEST_F(Cli, UsageErrorsAreOneLineAndExitWithTwo) {
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--colour"}), 2, "--colour");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "-n", "0"}), 2, "-n");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--temp", "-1"}), 2, "--temp");
-  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--dtype", "int8"}), 2,
-                  "'int8' is none of auto, fp32, bf16, fp16");
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--dtype", "int3"}), 2,
+                  "'int3' is none of auto, fp32, bf16, fp16, int8, int4");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--device", "tpu"}), 2, "cpu, cuda");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--box", "1,2,3"}), 2, "'1,2,3'");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--box", "1,2,3,4,5"}), 2, "x1,y1,x2,y2");
