@@ -47,9 +47,7 @@ struct Ticket {
   static uint64_t first_of(uint32_t loop, int64_t count) {
     return static_cast<uint64_t>(loop) << (2 * kBits) | static_cast<uint64_t>(count) << kBits;
   }
-  static uint32_t count(uint64_t ticket) {
-    return static_cast<uint32_t>(ticket >> kBits & kMask);
-  }
+  static uint32_t count(uint64_t ticket) { return static_cast<uint32_t>(ticket >> kBits & kMask); }
   static uint32_t next(uint64_t ticket) { return static_cast<uint32_t>(ticket & kMask); }
 };
 
@@ -125,8 +123,9 @@ void for_each_chunk(int64_t count, int threads, const std::function<void(int64_t
   // Never destroyed: its threads may outlive static objects.
   static auto& pool = *new Pool;
   for (int64_t first = 0; first < count; first += kMostChunks) {
-    pool.run(std::min(kMostChunks, count - first), threads,
-             first == 0 ? work : [&](int64_t i) { work(first + i); });
+    pool.run(
+        std::min(kMostChunks, count - first), threads,
+        first == 0 ? work : [&](int64_t i) { work(first + i); });
   }
 }
 
