@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "io/file.h"
 
@@ -120,7 +121,9 @@ std::string_view JsonReader::read_key() {
   const std::string_view body = string_body();
   frames_.back().key = body;
   blanks();
-  demand(at_ < text_.size() && text_[at_] == ':', "expected ':' after the key at byte ", at_);
+  demand(at_ < text_.size(), "the file ends at byte ", text_.size(),
+         " after a key; it was cut, fetch it again");
+  demand(text_[at_] == ':', "found '", text_[at_], "' at byte ", at_, ", expected ':' after a key");
   ++at_;
   blanks();
   if (body.find('\\') == std::string_view::npos) return body;
@@ -301,7 +304,9 @@ std::string_view JsonReader::raw() {
   peek();
   const std::size_t begin = at_;
   skip();
-  return text_.substr(begin, at_ - begin);
+  const std::string_view text = text_.substr(begin, at_ - begin);
+  demand(nlohmann::json::accept(text), "the value is not JSON; NaN and Infinity are none either");
+  return text;
 }
 
 void JsonReader::finish() {

@@ -63,7 +63,7 @@ class JsonReader {
   /// Steps over the next value, checking only that brackets and strings are closed.
   void skip();
 
-  /// Text of the next value, stepped over.
+  /// Text of the next value, stepped over; JSON throughout.
   std::string_view raw();
 
   /// Refuses anything but white space after the value.

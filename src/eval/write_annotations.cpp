@@ -52,6 +52,13 @@ bool in_coco_folder(const std::string& image) {
   return false;
 }
 
+/// MDETR's span of a whole text; it counts characters, not bytes.
+Json whole_span(const std::string& text) {
+  const auto count =
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+  return Json::array({Json::array({0, count})});
+}
+
 /// The caption that a file of expressions or captions needs.
 std::string need_text(const Dataset& dataset, const Entry& entry,
                       const std::vector<std::uint32_t>& boxes, const char* form) {
@@ -169,7 +176,7 @@ void write_coco_shaped(const Dataset& dataset, const BoxesByEntry& boxes, Format
     }
     if (format == Format::kMdetr) {
       image["dataset_name"] = "";
-      image["tokens_negative"] = Json::array({{0, image["caption"].get<std::string>().size()}});
+      image["tokens_negative"] = whole_span(image["caption"].get<std::string>());
     }
     add_extra(image, entry.extra,
               {"original_id", "dataset_name", "tokens_negative", "img_id", "ref_id", "ann_id",
@@ -196,7 +203,7 @@ void write_coco_shaped(const Dataset& dataset, const BoxesByEntry& boxes, Format
         item["caption"] = box.text;
       }
       if (format == Format::kMdetr) {
-        item["tokens_positive"] = Json::array({{0, query_text(dataset, entry).size()}});
+        item["tokens_positive"] = whole_span(query_text(dataset, entry));
       }
       add_extra(item, box.extra, {"original_id", "dataset_name", "tokens_positive"});
       annotations.add(item);

@@ -25,19 +25,30 @@ struct Reference {
   std::vector<Sentence> sentences;
 };
 
+template <typename Value>
+Value parsed(const std::string& text, const char* name) {
+  try {
+    return Json::parse(text).get<Value>();
+  } catch (const Json::exception&) {
+    require(false, "write refs: ", name, ": found ", io::quote(text, 24),
+            ", which is of another type than refs(...).p has there");
+    throw;
+  }
+}
+
 std::int64_t number_or(const Extra& extra, const char* name, std::int64_t otherwise) {
   const std::string text = extra_field(extra, name);
-  return text.empty() ? otherwise : Json::parse(text).get<std::int64_t>();
+  return text.empty() ? otherwise : parsed<std::int64_t>(text, name);
 }
 
 std::string text_or(const Extra& extra, const char* name, const std::string& otherwise) {
   const std::string text = extra_field(extra, name);
-  return text.empty() ? otherwise : Json::parse(text).get<std::string>();
+  return text.empty() ? otherwise : parsed<std::string>(text, name);
 }
 
 std::vector<std::string> tokens_of(const Entry& entry) {
   const std::string kept = extra_field(entry.extra, "tokens");
-  if (!kept.empty()) return Json::parse(kept).get<std::vector<std::string>>();
+  if (!kept.empty()) return parsed<std::vector<std::string>>(kept, "tokens");
   std::istringstream words(entry.text);
   std::vector<std::string> out;
   for (std::string word; words >> word;) out.push_back(word);

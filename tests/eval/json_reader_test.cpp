@@ -70,6 +70,20 @@ TEST(JsonReader, EveryCutIsNoticed) {
   }
 }
 
+TEST(JsonReader, WhatIsKeptAsTextIsJson) {
+  JsonReader good(R"({"blind": [[1, 2]]})", "f");
+  std::string kept;
+  good.object([&](std::string_view) { kept = good.raw(); });
+  EXPECT_EQ(kept, "[[1, 2]]");
+  for (const char* value : {"[1 2]", "NaN", "{\"a\" 1}", "\"\\x\""}) {
+    const std::string text = std::string("{\"blind\": ") + value + "}";
+    JsonReader bad(text, "a.json");
+    const std::string message =
+        testing::message_of([&] { bad.object([&](std::string_view) { bad.raw(); }); });
+    EXPECT_TRUE(testing::holds(message, "read 'a.json': blind: the value is not JSON")) << message;
+  }
+}
+
 TEST(JsonReader, TooSmallANumberIsZero) {
   JsonReader json("1e-999", "f");
   EXPECT_EQ(json.number(), 0);
