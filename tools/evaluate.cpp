@@ -6,6 +6,7 @@
 #include <sstream>
 #include <string>
 
+#include "args.h"
 #include "commands.h"
 #include "eval/ptb_tokenizer.h"
 #include "evaluate_args.h"
@@ -28,6 +29,20 @@ void add_annotation_options(CLI::App& command, eval::AnnotationFile& file) {
   command.add_flag("--allow-google", file.allow_google, "Accept refs(google).p");
 }
 
+void add_rule_options(CLI::App& command, std::optional<eval::RecRule>& rule,
+                      std::optional<bool>& as_many_cut) {
+  add_choice<std::optional<eval::RecRule>>(command, "--rule", rule,
+                                           {{"groma", eval::RecRule::kGroma},
+                                            {"mdetr", eval::RecRule::kMdetr},
+                                            {"ferret", eval::RecRule::kFerret}},
+                                           "When a box is right: groma (default), mdetr or ferret")
+      ->type_name("RULE");
+  add_choice<std::optional<bool>>(command, "--as-many", as_many_cut,
+                                  {{"cut", true}, {"all", false}},
+                                  "Boxes that count: the first k (cut, default) or all")
+      ->type_name("HOW");
+}
+
 void print_warnings(const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) std::cerr << "groma eval: note: " << warning << '\n';
 }
@@ -48,7 +63,7 @@ void require_option(const std::string& value, const char* name) {
 
 struct ScoreArgs {
   std::vector<std::string> runs;
-  std::string metric, detections, arrays, protocol, rule = "groma", as_many = "cut";
+  std::string metric, detections, arrays, protocol;
   eval::CaptionFiles captions;
   eval::AnnotationFile annotations;
   eval::BoxMetricOptions boxes;
@@ -102,9 +117,6 @@ void score_groups(const std::vector<std::vector<std::string>>& groups, const Sco
 void score(ScoreArgs& args) {
   if (!args.metric.empty()) return print(score_files(args), args.json);
   require_option(args.runs.empty() ? "" : args.runs[0], "RUN or --metric");
-  if (args.rule == "mdetr") args.run.rule = eval::RecRule::kMdetr;
-  if (args.rule == "ferret") args.run.rule = eval::RecRule::kFerret;
-  args.run.as_many_cut = args.as_many == "cut";
   if (!args.annotations.path.empty()) args.run.annotations = args.annotations;
   if (!args.protocol.empty()) args.run.protocol = eval::protocol_named(args.protocol);
   const auto groups = eval::group_runs(args.runs);
@@ -123,10 +135,7 @@ void add_score_command(CLI::App& app) {
   command.add_option("RUN", args->runs, "Folders that groma eval run wrote: shards, seeds");
   command.add_option("-o,--out", args->run.out, "Folder for metrics.json and the merged files")
       ->type_name("DIR");
-  command.add_option("--rule", args->rule, "When a box is right: groma, mdetr or ferret")
-      ->check(CLI::IsMember({"groma", "mdetr", "ferret"}));
-  command.add_option("--as-many", args->as_many, "Boxes that count: the first k (cut) or all")
-      ->check(CLI::IsMember({"cut", "all"}));
+  cli::add_rule_options(command, args->run.rule, args->run.as_many_cut);
   command.add_option("--protocol", args->protocol, "For folders without run.json");
   command
       .add_option("--report", args->run.report_errors,

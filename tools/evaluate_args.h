@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,10 @@ namespace cli {
 
 /// An annotation file: --annotations, --format, --instances, --split, --allow-google.
 void add_annotation_options(CLI::App& command, eval::AnnotationFile& file);
+
+/// What counts as right: --rule, --as-many. Left as they are where the options are not given.
+void add_rule_options(CLI::App& command, std::optional<eval::RecRule>& rule,
+                      std::optional<bool>& as_many_cut);
 
 void print_warnings(const std::vector<std::string>& warnings);
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct RunArgs {
   cli::ModelArgs model;
   eval::RunOptions options;
   std::string shard;
+  std::optional<eval::RecRule> rule;
+  std::optional<bool> as_many_cut;
   bool json = false;
 };
 
@@ -155,6 +158,8 @@ void run(RunArgs& args) {
   const cli::Ranks ranks;
   args.options.model = args.model.directory;
   args.options.load = args.model.options;
+  args.options.rule = args.rule.value_or(args.options.rule);
+  args.options.as_many_cut = args.as_many_cut.value_or(args.options.as_many_cut);
   if (ranks.count() > 1 && !args.shard.empty()) {
     throw CLI::ValidationError("--shard", "mpirun shares the samples out itself");
   }
@@ -229,6 +234,7 @@ void add_eval_run_command(CLI::App& app) {
       ->type_name("DIR");
   command.add_option("-o,--out", args->options.out, "Run folder")->type_name("DIR")->required();
   add_asking_options(command, *args);
+  cli::add_rule_options(command, args->rule, args->as_many_cut);
   add_work_options(command, *args);
   command.callback([args] { run(*args); });
 }

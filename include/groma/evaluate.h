@@ -210,6 +210,13 @@ std::string name_of(Protocol protocol);
 inline constexpr int kRandomPrompt = -1;  ///< one, by sample and seed
 inline constexpr int kAllPrompts = -2;    ///< each in turn, a prediction of each
 
+/// When a box counts as right.
+enum class RecRule {
+  kGroma,   ///< IoU > 0.5 with the target clipped to the image
+  kMdetr,   ///< generalised IoU >= 0.5
+  kFerret,  ///< the answered box cut to whole pixels, IoU >= 0.5
+};
+
 /// What to ask a model, about what, and where the answers go.
 struct RunOptions {
   Protocol protocol = Protocol::kRec;
@@ -230,8 +237,10 @@ struct RunOptions {
   int batch = 1;    ///< answers generated together
   int loaders = 2;  ///< threads that read pictures ahead; changes no result
   bool resume = false;
-  bool skip_missing = false;  ///< go on where pictures are missing; they count as wrong
-  int report_errors = 0;      ///< as RunScoreOptions
+  bool skip_missing = false;       ///< go on where pictures are missing; they count as wrong
+  RecRule rule = RecRule::kGroma;  ///< the figures at the end, as RunScoreOptions; so the next two
+  bool as_many_cut = true;
+  int report_errors = 0;
 };
 
 struct RunProgress {
@@ -264,16 +273,10 @@ struct RunResult {
 ///           resumed run would give other results
 RunResult run_evaluation(const RunOptions& options, const RunHooks& hooks = {});
 
-/// When a box counts as right.
-enum class RecRule {
-  kGroma,   ///< IoU > 0.5 with the target clipped to the image
-  kMdetr,   ///< generalised IoU >= 0.5
-  kFerret,  ///< the answered box cut to whole pixels, IoU >= 0.5
-};
-
 struct RunScoreOptions {
-  RecRule rule = RecRule::kGroma;
-  bool as_many_cut = true;  ///< lvis-ground: AR, AR50, ... of the first k boxes (false: of all)
+  std::optional<RecRule> rule;      ///< none: that of run.json, or kGroma
+  std::optional<bool> as_many_cut;  ///< lvis-ground: AR, AR50, ... of the first k boxes (false: of
+                                    ///< all); none: as run.json says, or true
   bool strict_reference = false;
   std::optional<AnnotationFile> annotations;  ///< instead of those that run.json names
   std::optional<Protocol> protocol;           ///< where a folder has no run.json

@@ -33,6 +33,16 @@ Box on_picture(const XywhBox& box, const Image& image) {
           inside(box[0] + box[2], image.width()), inside(box[1] + box[3], image.height())};
 }
 
+/// A prediction that the run folder can hold; of any other, that it failed.
+Prediction checked(Prediction prediction) {
+  if (all_finite(prediction)) return prediction;
+  Prediction failed;
+  failed.error =
+      "the model gave a box, score or probability that is not finite; check the checkpoint, or try "
+      "--dtype fp32";
+  return failed;
+}
+
 }  // namespace
 
 Examiner::Examiner(std::shared_ptr<const Groma::Impl> engine, const RunOptions& options)
@@ -110,7 +120,7 @@ std::vector<ExamAnswer> Examiner::ask(const std::vector<ExamQuestion>& questions
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const ExamQuestion& question = questions[i];
     if (protocol_ == Protocol::kProposals) {
-      answers[i].prediction = proposals_of(*question.picture);
+      answers[i].prediction = checked(proposals_of(*question.picture));
       continue;
     }
     try {
@@ -134,7 +144,7 @@ std::vector<ExamAnswer> Examiner::ask(const std::vector<ExamQuestion>& questions
   for (std::size_t i = 0; i < questions.size(); ++i) {
     if (!open[i]) continue;
     const ChatResult said = sessions[i]->close(*open[i]);
-    answers[i].prediction = prediction_of(*open[i], *sessions[i], said);
+    answers[i].prediction = checked(prediction_of(*open[i], *sessions[i], said));
     answers[i].timings = said.timings;
     answers[i].timings.decode_ms = together.decode_ms / static_cast<double>(tasks.size());
   }

@@ -1,6 +1,7 @@
 #include "eval/html_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "eval/error_analysis.h"
@@ -13,19 +14,26 @@ namespace groma::eval {
 namespace {
 
 constexpr const char* kHead = R"(<!doctype html>
-<meta charset="utf-8"><title>groma eval</title>
+<html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1"><title>groma eval</title>
 <style>
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd}
-td:first-child,th:first-child{text-align:left}
-td.words{text-align:left}table{margin:1rem 0}
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;
+background:#fff;overflow-wrap:anywhere}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}
+td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
+td:first-child,th:first-child{text-align:left;white-space:normal;overflow-wrap:normal}
+td.words{text-align:left;white-space:normal}
 figure{display:inline-block;width:18rem;margin:1rem 1rem 1rem 0;vertical-align:top}
 figure img,figure svg{width:100%;display:block}
-.shot{position:relative}.shot svg{position:absolute;inset:0;height:100%}
+.shot{position:relative}
+.shot svg{position:absolute;inset:0;height:100%;filter:drop-shadow(0 0 1px #000)}
 .shot rect{fill:none;vector-effect:non-scaling-stroke}
-.truth{stroke:#0a0;stroke-width:3}.said{stroke:#d00;stroke-width:3}.other{stroke:#fffa;stroke-width:1}
-.key b{color:#0a0}.key b+b{color:#d00}.key b+b+b{color:#888;font-weight:normal}
-.plot path{fill:none;stroke:#888}.plot text{font-size:8px}.bar{fill:#48c8}
+.truth{stroke:#0c0;stroke-width:3}.said{stroke:#f22;stroke-width:3}.other{stroke:#fff;stroke-width:1}
+.key b{color:#080}.key b+b{color:#c00}.key b+b+b{color:#777;font-weight:normal}
+figure.plot{width:15rem}.plot path{fill:none;stroke:#888}.plot text{font-size:8px}.bar{fill:#48c8}
+@media(max-width:40rem){body{font-size:14px;margin:1rem auto}td,th{padding:.2rem .35rem}
+td:first-child,th:first-child{padding-left:0}figure{width:100%;margin:1rem 0}}
 </style>
 )";
 
@@ -75,6 +83,26 @@ std::string number(double value) {
   return text;
 }
 
+/// Every value with as many digits, so that a column can be read from top to bottom.
+std::string fixed(double value, int digits) {
+  char text[400];
+  std::snprintf(text, sizeof(text), "%.*f", digits, value);
+  return text;
+}
+
+/// A count in full, a sum with two digits.
+std::string amount(double value) { return fixed(value, value == std::floor(value) ? 0 : 2); }
+
+/// A name that a narrow table may break where its words end.
+std::string breakable(const std::string& name) {
+  std::string out;
+  for (const char c : escaped(name)) {
+    out += c;
+    if (c == '_') out += "<wbr>";
+  }
+  return out;
+}
+
 std::string rect(const XywhBox& box, const char* kind) {
   return std::string("<rect class=\"") + kind + "\" x=\"" + number(box[0]) + "\" y=\"" +
          number(box[1]) + "\" width=\"" + number(box[2]) + "\" height=\"" + number(box[3]) + "\"/>";
@@ -83,7 +111,7 @@ std::string rect(const XywhBox& box, const char* kind) {
 /// The picture with boxes on top; the browser turns it as EXIF says, which is our frame too.
 std::string shot(const Entry& entry, const WrongAnswer& error, const std::string& picture) {
   const auto file = io::MappedFile::open(picture);
-  std::string out = "<div class=\"shot\"><img src=\"data:" + media_type(file->bytes()) +
+  std::string out = "<div class=\"shot\"><img alt=\"\" src=\"data:" + media_type(file->bytes()) +
                     ";base64," + base64(file->bytes()) + "\"><svg viewBox=\"0 0 " +
                     std::to_string(entry.width) + " " + std::to_string(entry.height) +
                     "\" preserveAspectRatio=\"none\">";
@@ -94,17 +122,29 @@ std::string shot(const Entry& entry, const WrongAnswer& error, const std::string
   return out + "</svg></div>";
 }
 
-std::string figures_table(const ScoreReport& report) {
-  std::string out = "<table><tr><th>figure<th>value<th>95 % interval<th>of\n";
-  for (const Figure& figure : report.figures) {
-    out += "<tr><td>" + escaped(figure.name) + "<td>" +
-           (figure.denominator == 0 ? "-" : number(figure.value)) + "<td>";
-    if (figure.interval) {
-      out += number((*figure.interval)[0]) + " to " + number((*figure.interval)[1]);
-    }
-    out += "<td>" + number(figure.numerator) + " / " + number(figure.denominator) + "\n";
+std::string spreads_table(const ScoreReport& report) {
+  const auto spreads = spreads_of(report);
+  if (spreads.empty()) return "";
+  std::string out =
+      "<div class=\"wide\"><table><tr><th>over runs<th>mean<th>standard deviation<th>runs\n";
+  for (const Spread& spread : spreads) {
+    out += "<tr><td>" + breakable(spread.name) + "<td>" + fixed(spread.mean, 4) + "<td>" +
+           fixed(spread.standard_deviation, 4) + "<td>" + std::to_string(spread.runs) + "\n";
   }
-  return out + "</table>\n";
+  return out + "</table></div>\n";
+}
+
+std::string figures_table(const ScoreReport& report) {
+  std::string out = "<div class=\"wide\"><table><tr><th>figure<th>value<th>95 % interval<th>of\n";
+  for (const Figure& figure : report.figures) {
+    out += "<tr><td>" + breakable(figure.name) + "<td>" +
+           (figure.denominator == 0 ? "-" : fixed(figure.value, 4)) + "<td>";
+    if (figure.interval) {
+      out += fixed((*figure.interval)[0], 3) + " to " + fixed((*figure.interval)[1], 3);
+    }
+    out += "<td>" + amount(figure.numerator) + " / " + amount(figure.denominator) + "\n";
+  }
+  return out + "</table></div>\n" + spreads_table(report);
 }
 
 /// Calibration as a drawing: how often answers of a score were right, against the score.
@@ -127,7 +167,7 @@ std::string calibration_plot(const std::string& title, const Json& bins) {
 std::string facts_table(const ScoreReport& report) {
   std::string out = "<table>\n", plots;
   for (const auto& [name, words] : readable_facts(report)) {
-    out += "<tr><td>" + escaped(name) + "<td class=\"words\">" + escaped(words) + "\n";
+    out += "<tr><td>" + breakable(name) + "<td class=\"words\">" + escaped(words) + "\n";
   }
   for (const auto& [name, text] : report.facts) {
     if (name.starts_with("calibration")) plots += calibration_plot(name, Json::parse(text));

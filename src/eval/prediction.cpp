@@ -1,6 +1,8 @@
 #include "eval/prediction.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
 
 #include "check.h"
@@ -192,6 +194,22 @@ std::string prediction_line(const Prediction& prediction) {
   }
   if (prediction.skipped) out += ",\"skipped\":true";
   return out + "}\n";
+}
+
+bool all_finite(const Prediction& prediction) {
+  const auto finite = [](const auto& values) {
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+  };
+  const auto good_candidate = [&](const Candidate& box) {
+    return finite(box.xyxy) && std::isfinite(box.score);
+  };
+  const auto good_region = [&](const PredictedRegion& region) {
+    return finite(region.cxcywh) && finite(region.xyxy) && std::isfinite(region.score) &&
+           std::isfinite(region.logprob);
+  };
+  return std::all_of(prediction.regions.begin(), prediction.regions.end(), good_region) &&
+         std::all_of(prediction.candidates.begin(), prediction.candidates.end(), good_candidate) &&
+         std::all_of(prediction.proposals.begin(), prediction.proposals.end(), good_candidate);
 }
 
 Prediction parse_prediction(std::string_view line, const std::string& name) {

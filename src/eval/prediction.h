@@ -64,6 +64,9 @@ PredictionKey parse_key(std::string_view text);
 /// One line with its line feed. Floats are the shortest decimals that read back the same.
 std::string prediction_line(const Prediction& prediction);
 
+/// Whether every number is finite, so that JSON can hold it.
+bool all_finite(const Prediction& prediction);
+
 /// `name` stands for file and line in messages.
 ///
 /// throws    Error naming the field of a mistake

@@ -46,6 +46,8 @@ std::unordered_map<std::string, std::string> find_images(const RunOptions& optio
   std::vector<std::string> missing;
   for (const Sample& sample : list.samples) {
     const std::string& name = dataset.entries[sample.entry].image;
+    require(!name.empty(), "find pictures: entry ", dataset.entries[sample.entry].label(), " of ",
+            io::quote(dataset.path), " names no picture; give it a file_name");
     if (paths.contains(name)) continue;
     const auto path = finder.find(name);
     paths[name] = path.value_or("");
@@ -111,9 +113,15 @@ std::string size_error(const Entry& entry, const Image& image) {
     return std::to_string(width) + " x " + std::to_string(height);
   };
   const bool turned = entry.width == image.height() && entry.height == image.width();
-  return "the picture is " + size(image.width(), image.height()) + " pixels, its annotation says " +
-         size(entry.width, entry.height) +
-         (turned ? ", which fits only before the turn that its EXIF data ask for" : "");
+  return "the picture is " + size(image.width(), image.height()) +
+         " pixels as displayed, its annotation says " + size(entry.width, entry.height) +
+         (turned ? ", which fits only the frame without the turn of its EXIF orientation" : "");
+}
+
+/// Why a question about a picture cannot be asked; empty: it can. Entries that share a picture may
+/// give it different sizes, so each is held to its own.
+std::string why_not_askable(const Seen& seen, const Entry& entry) {
+  return seen.error.empty() ? size_error(entry, seen.picture->image) : seen.error;
 }
 
 std::string times_line(const std::string& key, const Timings& seen, const Timings& t) {
@@ -209,8 +217,6 @@ class Questioner {
     Seen& seen = seen_[name];
     auto loaded = loader.next();
     seen.error = loaded.error;
-    if (loaded.image)
-      seen.error = size_error(dataset_.entries[list_.samples[ask.sample].entry], *loaded.image);
     if (!seen.error.empty()) return;
     try {
       seen.picture = examiner_.see(*loaded.image, seen.timings);
@@ -228,20 +234,17 @@ class Questioner {
       const Sample& sample = list_.samples[asks_[i].sample];
       Prediction& blank = answers[i - first].prediction;
       const auto seen = seen_.find(image_of(asks_[i]));
-      if (seen == seen_.end()) {
-        blank.skipped = true;
-        blank.error = "the picture is missing";
-      } else if (!seen->second.error.empty()) {
-        blank.error = seen->second.error;
-      } else {
-        ExamQuestion question{seen->second.picture.get(), pieces_of(asks_[i]), std::nullopt,
-                              asks_[i].shuffle_seed};
-        if (options_.protocol == Protocol::kCaption) {
-          question.box = dataset_.annotations[sample.boxes[0]].bbox;
-        }
-        questions.push_back(std::move(question));
-        places.push_back(i - first);
+      blank.skipped = seen == seen_.end();
+      blank.error = blank.skipped ? "the picture is missing"
+                                  : why_not_askable(seen->second, dataset_.entries[sample.entry]);
+      if (!blank.error.empty()) continue;
+      ExamQuestion question{seen->second.picture.get(), pieces_of(asks_[i]), std::nullopt,
+                            asks_[i].shuffle_seed};
+      if (options_.protocol == Protocol::kCaption) {
+        question.box = dataset_.annotations[sample.boxes[0]].bbox;
       }
+      questions.push_back(std::move(question));
+      places.push_back(i - first);
     }
     auto said = examiner_.ask(questions);
     for (std::size_t q = 0; q < said.size(); ++q) answers[places[q]] = std::move(said[q]);
@@ -313,6 +316,8 @@ RunResult run_evaluation(const RunOptions& options, const RunHooks& hooks) {
     record.images.push_back(fs::path(record.annotations.path).parent_path());
   }
   record.model = fs::absolute(options.model);
+  record.rule = options.rule;
+  record.as_many_cut = options.as_many_cut;
   record.start = utc_now();
 
   RunFolder folder(options.out, record, options.resume);

@@ -33,7 +33,10 @@ RunFolder::RunFolder(const std::string& folder, RunRecord record, bool resume)
     : folder_(folder), record_(std::move(record)) {
   io::make_folder(folder);
   const bool known = fs::exists(file("run.json"));
-  require(known || !fs::exists(file("predictions.jsonl")), "run into ", io::quote(folder),
+  // A process that was killed as it began may leave the file empty.
+  std::error_code none_there;
+  const auto bytes = fs::file_size(file("predictions.jsonl"), none_there);
+  require(known || none_there || bytes == 0, "run into ", io::quote(folder),
           ": there is a predictions.jsonl but no run.json; choose another folder");
   if (known) {
     const RunRecord before = read_run_record(file("run.json"));

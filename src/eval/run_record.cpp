@@ -20,6 +20,9 @@ constexpr std::array<ProtocolName, 5> kProtocols = {{{"rec", Protocol::kRec},
                                                      {"proposals", Protocol::kProposals},
                                                      {"grounded-chat", Protocol::kGroundedChat}}};
 
+constexpr std::array<std::pair<const char*, RecRule>, 3> kRules = {
+    {{"groma", RecRule::kGroma}, {"mdetr", RecRule::kMdetr}, {"ferret", RecRule::kFerret}}};
+
 /// A field of run.json, of the type asked for.
 template <typename Value>
 Value field(const nlohmann::json& object, const char* name, const std::string& path) {
@@ -53,6 +56,13 @@ std::string name_of(Protocol protocol) {
   return "";
 }
 
+std::string name_of(RecRule rule) {
+  for (const auto& [name, known] : kRules) {
+    if (rule == known) return name;
+  }
+  return "";
+}
+
 Protocol RunRecord::protocol() const {
   return protocol_named(identity.at("protocol").get<std::string>());
 }
@@ -69,6 +79,8 @@ int RunRecord::prompts_each() const {
 Json RunRecord::to_json() const {
   Json out;
   out["protocol"] = identity.at("protocol");
+  if (protocol() == Protocol::kRec) out["rule"] = name_of(rule);
+  if (protocol() == Protocol::kLvisGround) out["as_many"] = as_many_cut ? "cut" : "all";
   out["annotations"] = {{"path", annotations.path},
                         {"format", name_of(annotations.format)},
                         {"instances", annotations.instances},
@@ -105,6 +117,17 @@ RunRecord read_run_record(const std::string& path) {
   out.shards = shard[1];
   out.images = field<std::vector<std::string>>(file, "images", path);
   out.model = field<std::string>(file, "model", path);
+  if (file.contains("rule")) {
+    const auto name = field<std::string>(file, "rule", path);
+    const auto known = std::find_if(kRules.begin(), kRules.end(),
+                                    [&](const auto& one) { return name == one.first; });
+    require(known != kRules.end(), "read ", io::quote(path), ": rule: found ", io::quote(name),
+            ", expected groma, mdetr or ferret");
+    out.rule = known->second;
+  }
+  if (file.contains("as_many")) {
+    out.as_many_cut = field<std::string>(file, "as_many", path) == "cut";
+  }
   out.start = field<std::string>(file, "start", path);
   if (file.contains("end") && file["end"].is_string()) out.end = file["end"];
   return out;

@@ -19,6 +19,8 @@ struct RunRecord {
   AnnotationFile annotations;
   std::vector<std::string> images;  ///< roots
   std::string model;
+  RecRule rule = RecRule::kGroma;  ///< that the run was scored by
+  bool as_many_cut = true;
   std::string start, end;  ///< UTC; `end` is empty while the run goes on
 
   Protocol protocol() const;
@@ -29,6 +31,8 @@ struct RunRecord {
 
   Json to_json() const;
 };
+
+std::string name_of(RecRule rule);
 
 /// throws    Error when the file is damaged or lacks a field
 RunRecord read_run_record(const std::string& path);

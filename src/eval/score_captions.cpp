@@ -87,7 +87,9 @@ CaptionTable read_captions(const std::string& path) {
   return table;
 }
 
-std::vector<CaptionPair> tokenize(const std::vector<RawCaption>& captions, const std::string& jar) {
+/// differs   of the texts, how many our own tokenizer splits otherwise than the jar
+std::vector<CaptionPair> tokenize(const std::vector<RawCaption>& captions, const std::string& jar,
+                                  std::size_t& differs) {
   std::vector<CaptionPair> out;
   std::vector<std::string> texts;
   for (const RawCaption& raw : captions) {
@@ -97,7 +99,9 @@ std::vector<CaptionPair> tokenize(const std::vector<RawCaption>& captions, const
   if (jar.empty()) {
     for (std::string& text : texts) text = caption_words(text);
   } else {
-    texts = tokenize_with_jar(jar, texts);
+    auto theirs = tokenize_with_jar(jar, texts);
+    for (std::size_t i = 0; i < texts.size(); ++i) differs += caption_words(texts[i]) != theirs[i];
+    texts = std::move(theirs);
   }
   auto next = texts.begin();
   for (const RawCaption& raw : captions) {
@@ -117,7 +121,11 @@ std::vector<double> report_captions(const std::vector<RawCaption>& captions, boo
   if (tokenized) {
     for (const RawCaption& raw : captions) pairs.push_back({raw.caption, raw.references});
   } else {
-    pairs = tokenize(captions, java.tokenizer);
+    std::size_t differs = 0;
+    pairs = tokenize(captions, java.tokenizer, differs);
+    if (!java.tokenizer.empty()) {
+      report.facts.emplace_back("texts_tokenized_otherwise", std::to_string(differs));
+    }
   }
   const CaptionScores scores = caption_scores(pairs);
   report.facts.emplace_back("tokenizer", tokenized ? "\"none: texts taken as tokenised\""

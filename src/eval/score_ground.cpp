@@ -117,7 +117,7 @@ void score_lvis_ground(const ScoreInput& input, ScoreReport& report,
   };
   const BoxMetrics of_cut = lvis_metrics(truth, cut, options);
   const BoxMetrics of_all = lvis_metrics(truth, all, options);
-  add(input.options.as_many_cut ? of_cut : of_all, "");
+  add(*input.options.as_many_cut ? of_cut : of_all, "");
   add(of_cut, "_cut");
   add(of_all, "_all");
   report.warnings.insert(report.warnings.end(), of_all.warnings.begin(), of_all.warnings.end());
@@ -125,7 +125,7 @@ void score_lvis_ground(const ScoreInput& input, ScoreReport& report,
   report.figures.push_back(share_figure("box_precision", right, named));
   report.figures.push_back(
       share_figure("missing_share", missing, static_cast<double>(input.answers.size())));
-  report.facts.emplace_back("as_many", input.options.as_many_cut ? "\"cut\"" : "\"all\"");
+  report.facts.emplace_back("as_many", *input.options.as_many_cut ? "\"cut\"" : "\"all\"");
   errors.report(report);
 }
 

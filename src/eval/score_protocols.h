@@ -33,7 +33,7 @@ struct WrongAnswer {
   std::string why;
 };
 
-/// Everything that scoring a protocol needs. Answers are in the order of samples, prompts, seeds.
+/// What scoring a protocol needs. `options` hold a rule; answers are by sample, seed, prompt.
 struct ScoreInput {
   const Dataset& dataset;
   const SampleList& samples;
@@ -60,7 +60,8 @@ void write_merged(const std::string& folder, const Dataset& dataset,
 
 /// How well an answered box fits its target by a rule, and whether that is right.
 struct RecVerdict {
-  double overlap = 0;  ///< IoU, generalised for kMdetr
+  double iou = 0;
+  double overlap = 0;  ///< what the rule compares with 0.5: IoU, generalised for kMdetr
   bool right = false;
 };
 RecVerdict judge(RecRule rule, const PredictedRegion& answer, const XywhBox& target,

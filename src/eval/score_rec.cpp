@@ -56,14 +56,14 @@ class RecScore {
     RecVerdict verdict;
     const bool answered = said.error.empty() && !said.regions.empty();
     if (answered) {
-      verdict = judge(input_.options.rule, said.regions[0], target.bbox, entry);
+      verdict = judge(*input_.options.rule, said.regions[0], target.bbox, entry);
       by_score_.add(said.regions[0].score, verdict.right);
       by_token_.add(std::exp(said.regions[0].logprob), verdict.right);
       near_ += std::abs(verdict.overlap - 0.5) < 1e-5;
     }
     all_.add(verdict.right);
     missing_ += !answered;
-    overlaps_.push_back(answered ? verdict.overlap : 0);
+    overlaps_.push_back(verdict.iou);
     for (const int size : sizes_of(target.bbox[2] * target.bbox[3])) {
       by_size_[size].add(verdict.right);
     }
@@ -146,16 +146,16 @@ RecVerdict judge(RecRule rule, const PredictedRegion& answer, const XywhBox& tar
     const Corners box = {b[0] - half_width, b[1] - half_height, b[0] + half_width,
                          b[1] + half_height};
     const double iou = overlap_of(box, unit_xyxy(target, entry)).iou;
-    return {iou, iou > 0.5};
+    return {iou, iou, iou > 0.5};
   }
   Corners box = {answer.xyxy[0], answer.xyxy[1], answer.xyxy[2], answer.xyxy[3]};
   if (rule == RecRule::kMdetr) {
-    const double overlap = overlap_of(box, corners_of(target)).generalised;
-    return {overlap, overlap >= 0.5};
+    const Overlap overlap = overlap_of(box, corners_of(target));
+    return {overlap.iou, overlap.generalised, overlap.generalised >= 0.5};
   }
   for (double& corner : box) corner = std::trunc(corner);
   const double iou = overlap_of(box, corners_of(target)).iou;
-  return {iou, iou >= 0.5};
+  return {iou, iou, iou >= 0.5};
 }
 
 void score_rec(const ScoreInput& input, ScoreReport& report, std::vector<WrongAnswer>& wrong) {

@@ -10,9 +10,13 @@ namespace {
 
 std::string in_words(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
-  if (value.is_array()) return std::to_string(value.size());
-  if (!value.is_object()) return value.dump();
   std::string out;
+  if (value.is_array()) {
+    if (value.empty() || value[0].is_structured()) return std::to_string(value.size());
+    for (const Json& part : value) out += (out.empty() ? "" : ", ") + in_words(part);
+    return out;
+  }
+  if (!value.is_object()) return value.dump();
   for (const auto& [name, part] : value.items()) {
     if (part.is_structured()) return "";
     out += (out.empty() ? "" : ", ") + name + " " + in_words(part);
@@ -28,6 +32,18 @@ std::vector<std::pair<std::string, std::string>> readable_facts(const ScoreRepor
     if (name.starts_with("calibration")) continue;  // bins say something only when drawn
     std::string words = in_words(Json::parse(text));
     if (!words.empty()) out.emplace_back(name, std::move(words));
+  }
+  return out;
+}
+
+std::vector<Spread> spreads_of(const ScoreReport& report) {
+  std::vector<Spread> out;
+  for (const auto& [name, text] : report.facts) {
+    if (name != "over_runs") continue;
+    const Json spreads = Json::parse(text);
+    for (const auto& [figure, part] : spreads.items()) {
+      out.push_back({figure, part["mean"], part["standard_deviation"], part["runs"]});
+    }
   }
   return out;
 }
@@ -67,6 +83,13 @@ std::string ScoreReport::table() const {
       out += line;
     }
     std::snprintf(line, sizeof(line), "  %.10g / %.10g\n", figure.numerator, figure.denominator);
+    out += line;
+  }
+  const auto spreads = spreads_of(*this);
+  if (!spreads.empty()) out += "\nmean and standard deviation over runs:\n";
+  for (const Spread& spread : spreads) {
+    std::snprintf(line, sizeof(line), "%-*s  %9.5f  +- %.5f  of %zu\n", static_cast<int>(width),
+                  spread.name.c_str(), spread.mean, spread.standard_deviation, spread.runs);
     out += line;
   }
   return out;

@@ -186,19 +186,30 @@ void score_once(const Merged& run, const std::vector<Answered>& answers,
   }
 }
 
+/// A figure in each repetition of a run that has it: one may lack what it had no truth or answer
+/// for.
+std::vector<Figure> repeated(const std::vector<ScoreReport>& each, const std::string& name) {
+  std::vector<Figure> out;
+  for (const ScoreReport& one : each) {
+    for (const Figure& figure : one.figures) {
+      if (figure.name == name && figure.denominator > 0) out.push_back(figure);
+    }
+  }
+  return out;
+}
+
 /// Means and deviations of figures over repetitions of a run with other prompts or seeds.
 void report_spread(const std::vector<ScoreReport>& each, ScoreReport& report) {
   Json spread = Json::object();
-  for (std::size_t f = 0; f < each[0].figures.size(); ++f) {
+  for (const Figure& known : report.figures) {
     std::vector<double> values;
-    for (const ScoreReport& one : each) {
-      if (f < one.figures.size()) values.push_back(one.figures[f].value);
-    }
+    for (const Figure& figure : repeated(each, known.name)) values.push_back(figure.value);
+    if (values.empty()) continue;
     const double mean = pairwise_sum(values) / static_cast<double>(values.size());
     double squares = 0;
     for (const double value : values) squares += (value - mean) * (value - mean);
     const double free = std::max(1.0, static_cast<double>(values.size()) - 1);
-    spread[each[0].figures[f].name] = {
+    spread[known.name] = {
         {"mean", mean}, {"standard_deviation", std::sqrt(squares / free)}, {"runs", values.size()}};
   }
   report.facts.emplace_back("over_runs", spread.dump());
@@ -221,16 +232,17 @@ void score_all(const Merged& run, const RunScoreOptions& options, ScoreReport& r
     for (Figure& figure : report.figures) figure.interval.reset();
   } else {
     report.figures = each[0].figures;
-    for (std::size_t f = 0; f < report.figures.size(); ++f) {
-      Figure& figure = report.figures[f];
+    for (Figure& figure : report.figures) {
       std::vector<double> values;
       figure.numerator = figure.denominator = 0;
-      for (const ScoreReport& one : each) {
-        values.push_back(one.figures[f].value);
-        figure.numerator += one.figures[f].numerator;
-        figure.denominator += one.figures[f].denominator;
+      for (const Figure& one : repeated(each, figure.name)) {
+        values.push_back(one.value);
+        figure.numerator += one.numerator;
+        figure.denominator += one.denominator;
       }
-      figure.value = pairwise_sum(values) / static_cast<double>(values.size());
+      if (!values.empty()) {
+        figure.value = pairwise_sum(values) / static_cast<double>(values.size());
+      }
       figure.interval.reset();
     }
     report.warnings = each[0].warnings;
@@ -244,6 +256,20 @@ bool is_missing(const Prediction& said, Protocol protocol) {
   if (protocol == Protocol::kProposals) return said.candidates.empty();
   if (protocol == Protocol::kCaption) return clean_caption(said.text).empty();
   return said.regions.empty();
+}
+
+/// How the samples were asked, which numbers that are compared with others have to say.
+void add_asked(const Merged& run, ScoreReport& report) {
+  if (!run.parts()[0].record) return;
+  std::set<std::uint64_t> seeds;
+  for (const Part& part : run.parts()) {
+    if (part.record) seeds.insert(part.record->seed());
+  }
+  report.facts.emplace_back("seeds", Json(seeds).dump());
+  const Json& identity = run.parts()[0].record->identity;
+  for (const char* name : {"prompt_index", "box_order"}) {
+    if (identity.contains(name)) report.facts.emplace_back(name, identity.at(name).dump());
+  }
 }
 
 void add_counts(const Merged& run, ScoreReport& report) {
@@ -314,13 +340,18 @@ std::vector<std::vector<std::string>> group_runs(const std::vector<std::string>&
   return out;
 }
 
-ScoreReport score_runs(const std::vector<std::string>& folders, const RunScoreOptions& options) {
+ScoreReport score_runs(const std::vector<std::string>& folders, const RunScoreOptions& given) {
   require(!folders.empty(), "score runs: no folder is named");
-  const Merged run(read_parts(folders), options);
+  const Merged run(read_parts(folders), given);
+  RunScoreOptions options = given;
+  const RunRecord recorded = run.parts()[0].record.value_or(RunRecord{});
+  if (!options.rule) options.rule = recorded.rule;
+  if (!options.as_many_cut) options.as_many_cut = recorded.as_many_cut;
   ScoreReport report;
   report.facts.emplace_back("protocol", '"' + name_of(run.protocol()) + '"');
-  if (run.protocol() == Protocol::kRec) report.facts.emplace_back("rule", rule_text(options.rule));
+  if (run.protocol() == Protocol::kRec) report.facts.emplace_back("rule", rule_text(*options.rule));
   report.facts.emplace_back("annotations_sha256", '"' + run.annotation_sum() + '"');
+  add_asked(run, report);
   add_counts(run, report);
   std::vector<WrongAnswer> wrong;
   score_all(run, options, report, wrong);

@@ -291,5 +291,43 @@ TEST_F(EvalRun, MissingAndDamagedPicturesCountAsWrong) {
       << lines[2]["error"];
 }
 
+/// Which of the entries of one picture fail must not depend on the one that comes first.
+TEST_F(EvalRun, EveryEntryIsHeldToItsOwnSize) {
+  const auto line = [](int id, int side) {
+    const std::string text = std::to_string(side);
+    return R"({"id": )" + std::to_string(id) +
+           R"(, "image": "set/images/000000.png", "task": "rec", "text": "it", "width": )" + text +
+           R"(, "height": )" + text + R"(, "boxes": [[1, 1, 20, 20]]})" + "\n";
+  };
+  const std::string annotations = file("sizes.jsonl");
+  std::ofstream(annotations) << line(1, 64) << line(2, 224) << line(3, 64);
+  for (const char* batch : {"1", "3"}) {
+    const std::string out = file(std::string("sizes-") + batch);
+    const auto run = run_groma({"eval", "run", "--protocol", "rec", "-m", kModel, "-t", "1",
+                                "--out", out, "--annotations", annotations, "--batch", batch});
+    EXPECT_EQ(run.code, 3) << run.err;
+    const auto lines = lines_of(fs::path(out) / "predictions.jsonl");
+    ASSERT_EQ(lines.size(), 3u);
+    EXPECT_TRUE(lines[0]["error"].is_string());
+    EXPECT_TRUE(lines[1]["error"].is_null()) << lines[1]["error"];
+    EXPECT_TRUE(lines[2]["error"].is_string());
+  }
+}
+
+TEST_F(EvalRun, TheRuleIsRecordedAndScoringKeepsIt) {
+  const std::string out = file("mdetr");
+  // What a process leaves that was killed as it began.
+  fs::create_directories(out);
+  std::ofstream(fs::path(out) / "predictions.jsonl");
+  const auto run = run_groma(rec(out, {"--resume", "--rule", "mdetr"}));
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(Json::parse(bytes_of(fs::path(out) / "run.json"))["rule"], "mdetr");
+  EXPECT_NE(run.out.find("rule: mdetr"), std::string::npos) << run.out;
+  const auto scored = run_groma({"eval", "score", out});
+  EXPECT_EQ(scored.out, run.out);
+  const auto other = run_groma({"eval", "score", out, "--rule", "groma"});
+  EXPECT_NE(other.out.find("rule: groma"), std::string::npos) << other.out;
+}
+
 }  // namespace
 }  // namespace groma::testing

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -133,6 +134,20 @@ TEST(ScoreRuns, RulesDifferWhereTheyShould) {
   EXPECT_LT(judge(RecRule::kMdetr, corner, {80, 80, 60, 60}, entry).overlap, 0.2);
 }
 
+TEST(ScoreRuns, MeanIouIsOfPlainIouByEveryRule) {
+  const TemporaryFolder folder;
+  const auto run = folder.path() / "run";
+  // Two boxes apart from their targets, whose generalised IoU is below 0.
+  write_predictions(
+      run, {prediction_of("1", 100, 100, {kOff}), prediction_of("2", 100, 100, {kOff}),
+            prediction_of("3", 100, 100, {kRight}), prediction_of("4", 100, 100, {kRight})});
+  auto options = options_for(rec_file(folder));
+  options.rule = RecRule::kMdetr;
+  const auto report = score_runs({run.string()}, options);
+  EXPECT_EQ(figure(report, "accuracy").numerator, 2);
+  EXPECT_EQ(figure(report, "mean_iou").value, 0.5);
+}
+
 TEST(ScoreRuns, ShardsMergeInAnyOrderToTheSameBytes) {
   const TemporaryFolder folder;
   std::vector<Prediction> all;
@@ -183,6 +198,49 @@ TEST(ScoreRuns, OtherSeedsGiveMeanAndSpread) {
   const auto spread = fact(report, "over_runs")["accuracy"];
   EXPECT_EQ(spread["mean"], 0.25);
   EXPECT_NEAR(spread["standard_deviation"].get<double>(), 0.35355, 1e-5);
+  EXPECT_TRUE(holds(report.table(), "mean and standard deviation over runs:\naccuracy "));
+  EXPECT_TRUE(holds(report.table(), "  0.25000  +- 0.35355  of 2\n"));
+}
+
+TEST(ScoreRuns, RunsThatLackAFigureOfAnotherAreScoredTogether) {
+  const TemporaryFolder folder;
+  const auto annotations = rec_file(folder);
+  std::vector<std::string> runs;
+  for (int seed = 0; seed < 2; ++seed) {
+    std::vector<Prediction> all;
+    for (int i = 1; i <= 4; ++i) {
+      // Only the first run lists the boxes that were kept, so only it has a ceiling.
+      all.push_back(
+          prediction_of(std::to_string(i), 100, 100, {kRight},
+                        seed == 0 ? std::vector<FloatBox>{kRight} : std::vector<FloatBox>{}));
+      all.back().key = std::to_string(i) + "/0/" + std::to_string(seed);
+    }
+    runs.push_back((folder.path() / std::to_string(seed)).string());
+    write_predictions(runs.back(), all);
+  }
+  for (const Protocol protocol : {Protocol::kRec, Protocol::kProposals}) {
+    const auto report = score_runs(runs, options_for(annotations, protocol));
+    EXPECT_EQ(fact(report, "over_runs")["proposer_recall"]["runs"], 1) << name_of(protocol);
+    EXPECT_EQ(figure(report, "proposer_recall").value, 1) << name_of(protocol);
+  }
+}
+
+TEST(ScoreRuns, NumbersThatAreNotFiniteAreNoPrediction) {
+  auto good = prediction_of("1", 100, 100, {kRight}, {kOff});
+  EXPECT_TRUE(all_finite(good));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  auto bad = good;
+  bad.regions[0].logprob = nan;
+  EXPECT_FALSE(all_finite(bad));
+  bad = good;
+  bad.regions[0].cxcywh[2] = std::numeric_limits<float>::infinity();
+  EXPECT_FALSE(all_finite(bad));
+  bad = good;
+  bad.candidates[0].xyxy[1] = nan;
+  EXPECT_FALSE(all_finite(bad));
+  bad = good;
+  bad.proposals = {{kOff, nan}};
+  EXPECT_FALSE(all_finite(bad));
 }
 
 TEST(ScoreRuns, BrokenPredictionsAreNamed) {
@@ -291,6 +349,8 @@ TEST(ScoreRuns, ReportShowsErrorsAndEscapesTexts) {
   EXPECT_TRUE(holds(page, "data:image/jpeg;base64,/9j/"));
   EXPECT_TRUE(holds(page, "&lt;script"));
   EXPECT_EQ(page.find("<script"), std::string::npos);
+  EXPECT_TRUE(holds(page, "name=\"viewport\"")) << "telephones show it at their own width";
+  EXPECT_TRUE(holds(page, "<td>accuracy<td>0.7500<td>0.301 to 0.954<td>3 / 4"));
   EXPECT_EQ(page.find("thing 1"), std::string::npos) << "that answer is right";
 }
 
