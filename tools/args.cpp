@@ -1,5 +1,6 @@
 #include "args.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <iostream>
@@ -44,11 +45,11 @@ void add_region_options(CLI::App& command, RegionOptions& options) {
 
 void check_picture_file(const std::string& file) {
   const std::filesystem::path path(file);
-  const auto kind = path.extension();
-  if (kind != ".png" && kind != ".jpg" && kind != ".jpeg" && kind != ".webp") {
+  const auto kinds = {".png", ".jpg", ".jpeg", ".webp", ".svg", ".html"};
+  if (std::find(kinds.begin(), kinds.end(), path.extension()) == kinds.end()) {
     throw CLI::ValidationError("'" + file +
                                "' is no picture that can be written: end its name in "
-                               ".png, .jpg or .webp");
+                               ".png, .jpg, .webp, .svg or .html");
   }
   const auto folder = path.has_parent_path() ? path.parent_path() : ".";
   if (!std::filesystem::is_directory(folder)) {
@@ -58,6 +59,22 @@ void check_picture_file(const std::string& file) {
 
 void add_picture_option(CLI::App& command, std::string& file, const std::string& help) {
   command.add_option("-o,--output", file, help)->type_name("FILE")->each(check_picture_file);
+}
+
+void add_format_options(CLI::App& command, std::optional<Format>& format, std::string& label) {
+  const std::vector<std::pair<std::string, std::optional<Format>>> choices = {
+      {"json", Format::kJson},        {"coco", Format::kCoco}, {"yolo", Format::kYolo},
+      {"labelme", Format::kLabelMe},  {"csv", Format::kCsv},   {"kosmos", Format::kKosmos},
+      {"florence", Format::kFlorence}};
+  add_choice(command, "--format", format, choices,
+             "Print json, coco, yolo, labelme, csv, kosmos or florence instead of text")
+      ->type_name("F");
+  command.add_flag_callback(
+      "--json", [&format] { format = Format::kJson; },
+      "The same as --format json: a line for every answer");
+  command.add_option("--label", label, "In a format, what regions without words are called")
+      ->type_name("NAME")
+      ->capture_default_str();
 }
 
 std::optional<Box> parse_box(const std::string& text) {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "groma/formats.h"
 #include "groma/groma.h"
 
 namespace groma::cli {
@@ -42,7 +43,10 @@ void add_region_options(CLI::App& command, RegionOptions& options);
 /// -o FILE, a picture to write; refused at once when its kind or folder cannot be written.
 void add_picture_option(CLI::App& command, std::string& file, const std::string& help);
 
-/// Throws CLI::ValidationError unless `file` names a picture that can be written.
+/// --format, --json (which is --format json) and --label.
+void add_format_options(CLI::App& command, std::optional<Format>& format, std::string& label);
+
+/// Throws CLI::ValidationError unless `file` names a picture or page that can be written.
 void check_picture_file(const std::string& file);
 
 /// Reads "x1,y1,x2,y2"; nothing when it is not four numbers.

@@ -1,14 +1,16 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "answer.h"
+#include "answer_folder.h"
 #include "args.h"
 #include "commands.h"
 #include "conversation.h"
-#include "image/draw.h"
 #include "interrupt.h"
 
 namespace groma {
@@ -18,11 +20,16 @@ struct ChatArgs {
   cli::ModelArgs model;
   RegionOptions regions;
   cli::AnswerArgs answer;
-  std::string image;
+  std::vector<std::string> images;
   std::string prompt;
   std::vector<Box> boxes;
   std::string picture;
+  std::string folder;  ///< of the answers about several pictures
+  bool resume = false;
+  std::string draw;
   bool no_constrain = false;
+
+  std::string image() const { return images.empty() ? "" : images.front(); }
 };
 
 void add_generation_options(CLI::App& command, ChatArgs& args) {
@@ -63,36 +70,115 @@ void add_box_option(CLI::App& command, std::vector<Box>& boxes) {
       ->take_all();
 }
 
+/// Whether the pictures are more than one file, or are to be treated like that.
+bool many(const ChatArgs& args) {
+  return !args.folder.empty() || args.images.size() > 1 || args.image().starts_with("@") ||
+         std::filesystem::is_directory(args.image());
+}
+
 void check_usage(const ChatArgs& args, bool one_question) {
   if (one_question) {
-    if (args.image.empty()) throw CLI::RequiredError("--image");
-    if (args.prompt == "-" && args.image == "-") {
+    if (args.images.empty()) throw CLI::RequiredError("--image");
+    if (args.prompt == "-" && args.image() == "-") {
       throw CLI::ValidationError("--prompt and --image cannot both read standard input");
+    }
+    if (many(args)) {
+      if (args.folder.empty()) {
+        throw CLI::ValidationError("several pictures need --out, a folder for the answers");
+      }
+      if (!args.picture.empty()) {
+        throw CLI::ValidationError("--output is for one picture; --draw is for several");
+      }
+    } else if (args.resume || !args.draw.empty()) {
+      throw CLI::ValidationError("--resume and --draw need --out");
     }
     return;
   }
-  if (args.image == "-") {
+  if (args.image() == "-") {
     throw CLI::ValidationError("--image - needs --prompt: the questions come from standard input");
   }
+  if (many(args)) throw CLI::ValidationError("several pictures need --prompt and --out");
   if (!args.picture.empty()) throw CLI::ValidationError("--output needs --prompt; here use /save");
   if (!args.boxes.empty()) throw CLI::ValidationError("--box needs --prompt; here use /box");
 }
 
-void answer_one(const ChatArgs& args) {
+std::string prompt_of(const ChatArgs& args) {
   auto prompt = args.prompt == "-" ? cli::read_stdin() : args.prompt;
   while (!prompt.empty() && (prompt.back() == '\n' || prompt.back() == '\r')) prompt.pop_back();
-  const auto image = cli::open_image(args.image);  // before the model: it fails sooner
+  return prompt;
+}
+
+void answer_one(const ChatArgs& args) {
+  const auto prompt = prompt_of(args);
+  const auto image = cli::open_image(args.image());  // before the model: it fails sooner
   const auto groma = cli::load_model(args.model);
   auto session = groma.start(image, args.regions);
-  const auto answer = cli::ask(session, image, prompt, args.boxes, args.answer);
-  if (answer.finish == Finish::kCancelled) throw cli::Interrupted();
-  if (!args.picture.empty()) draw_answer(image, answer).save(args.picture);
+  const auto answer =
+      cli::ask(session, cli::about(args.image(), image, prompt), args.boxes, args.answer);
+  if (answer.answer.finish == Finish::kCancelled) throw cli::Interrupted();
+  if (!args.picture.empty()) save_answer(args.picture, image, answer);
+}
+
+/// All that decides the answers about a picture.
+nlohmann::ordered_json decided_by(const ChatArgs& args, const std::string& prompt) {
+  const auto& options = args.answer.options;
+  nlohmann::ordered_json asked = {{"model", args.model.directory},
+                                  {"dtype", static_cast<int>(args.model.options.dtype)},
+                                  {"prompt", prompt},
+                                  {"max_new_tokens", options.max_new_tokens},
+                                  {"temperature", options.temperature},
+                                  {"top_p", options.top_p},
+                                  {"top_k", options.top_k},
+                                  {"seed", options.seed},
+                                  {"grounded", options.grounded},
+                                  {"constrain", options.constrain}};
+  const auto& regions = args.regions;
+  asked["box_score"] = regions.box_score ? nlohmann::ordered_json(*regions.box_score) : nullptr;
+  asked["nms_iou"] = regions.nms_iou ? nlohmann::ordered_json(*regions.nms_iou) : nullptr;
+  asked["max_regions"] =
+      regions.max_regions ? nlohmann::ordered_json(*regions.max_regions) : nullptr;
+  auto& boxes = asked["boxes"] = nlohmann::ordered_json::array();
+  for (const auto& box : args.boxes) boxes.push_back({box.x1, box.y1, box.x2, box.y2});
+  return asked;
+}
+
+void answer_many(const ChatArgs& args) {
+  const auto prompt = prompt_of(args);
+  cli::FolderRun run;
+  run.folder = args.folder;
+  run.resume = args.resume;
+  run.draw = args.draw;
+  run.format = args.answer.format;
+  run.label = args.answer.label;
+  run.asked = decided_by(args, prompt);
+  run.pictures = cli::list_pictures(args.images, args.folder);
+  std::optional<Groma> groma;  // loaded when there is something to ask
+  const int failed =
+      cli::answer_folder(run, [&](const cli::PictureFile& picture, const Image& image) {
+        if (!groma) groma.emplace(cli::load_model(args.model));
+        auto session = groma->start(image, args.regions);
+        return cli::ask_silently(session, cli::about(picture.name, image, prompt), args.boxes,
+                                 args.answer.options);
+      });
+  if (failed > 0) throw ExitStatus{3};
 }
 
 void converse(const ChatArgs& args) {
   cli::Conversation conversation(cli::load_model(args.model), args.answer, args.regions);
-  if (!args.image.empty()) conversation.open(args.image);
+  if (!args.images.empty()) conversation.open(args.image());
   conversation.run();
+}
+
+void add_output_options(CLI::App& command, ChatArgs& args) {
+  cli::add_format_options(command, args.answer.format, args.answer.label);
+  cli::add_picture_option(command, args.picture,
+                          "Draw the answer to a .png, .jpg, .webp, .svg or .html");
+  command.add_option("--out", args.folder, "Folder for the answers about several pictures")
+      ->type_name("DIR");
+  command.add_flag("--resume", args.resume, "Go on with the answers of --out");
+  command.add_option("--draw", args.draw, "Draw each answer in --out: png, jpg, webp, svg or html")
+      ->check(CLI::IsMember({"png", "jpg", "webp", "svg", "html"}).description(""))
+      ->type_name("KIND");
 }
 
 }  // namespace
@@ -101,7 +187,9 @@ void add_chat_command(CLI::App& app) {
   auto& command = *app.add_subcommand("chat", "Ask about a picture, once or in a conversation");
   const auto args = std::make_shared<ChatArgs>();
   cli::add_model_options(command, args->model);
-  command.add_option("--image", args->image, "Picture to talk about; -: standard input")
+  command
+      .add_option("--image", args->images,
+                  "Picture to talk about; -: standard input. Several, folders and @LIST with --out")
       ->type_name("FILE");
   const auto* prompt =
       command.add_option("-p,--prompt", args->prompt,
@@ -109,13 +197,13 @@ void add_chat_command(CLI::App& app) {
   add_box_option(command, args->boxes);
   add_generation_options(command, *args);
   cli::add_region_options(command, args->regions);
-  command.add_flag("--json", args->answer.json, "Print each answer as a line of JSON");
-  cli::add_picture_option(command, args->picture, "Draw the answer to a .png, .jpg or .webp");
+  add_output_options(command, *args);
   command.callback([args, prompt] {
     const bool one_question = prompt->count() > 0;
     check_usage(*args, one_question);
     args->answer.options.constrain = !args->no_constrain;
-    one_question ? answer_one(*args) : converse(*args);
+    if (!one_question) return converse(*args);
+    many(*args) ? answer_many(*args) : answer_one(*args);
   });
 }
 

@@ -8,7 +8,6 @@
 
 #include "args.h"
 #include "check.h"
-#include "image/draw.h"
 #include "line_reader.h"
 #include "output.h"
 #include "terminal.h"
@@ -30,7 +29,7 @@ constexpr Command kCommands[] = {
      [](Conversation& c, const std::string& box) { c.add_box(box); }},
     {"/regions", "", "list the regions of the picture",
      [](Conversation& c, const std::string&) { c.list_regions(); }},
-    {"/save", "FILE", "draw the last answer to a .png, .jpg or .webp",
+    {"/save", "FILE", "draw the last answer: .png, .jpg, .webp, .svg or .html",
      [](Conversation& c, const std::string& file) { c.save(file); }},
     {"/clear", "", "forget the conversation, keep the picture",
      [](Conversation& c, const std::string&) { c.clear(); }},
@@ -59,7 +58,9 @@ Conversation::Conversation(Groma groma, AnswerArgs args, RegionOptions regions)
 }
 
 void Conversation::open(const std::string& image_file) {
-  image_ = Image::open(unquoted(image_file));
+  const auto file = unquoted(image_file);
+  image_ = Image::open(file);
+  file_ = file;
   clear();
   std::cerr << image_->width() << " x " << image_->height() << " pixels\n";
 }
@@ -88,13 +89,13 @@ void Conversation::list_regions() {
 void Conversation::save(const std::string& picture_file) {
   require(last_.has_value(), "/save: there is no answer yet; ask something first");
   const auto file = unquoted(picture_file);
-  draw_answer(*image_, *last_).save(file);
+  save_answer(file, *image_, *last_);
   std::cerr << "wrote " << file << '\n';
 }
 
 void Conversation::question(const std::string& prompt) {
   require(session_.has_value(), "there is no picture yet; open one with /image FILE");
-  last_ = ask(*session_, *image_, prompt, boxes_, args_);
+  last_ = ask(*session_, about(file_, *image_, prompt), boxes_, args_);
   boxes_.clear();
 }
 

@@ -31,10 +31,11 @@ class Conversation {
   Groma groma_;
   AnswerArgs args_;
   RegionOptions region_options_;
+  std::string file_;
   std::optional<Image> image_;
   std::optional<Session> session_;
   std::vector<Box> boxes_;  ///< of the next question
-  std::optional<ChatResult> last_;
+  std::optional<ImageAnswer> last_;
 };
 
 }  // namespace groma::cli

@@ -8,9 +8,6 @@
 
 namespace groma::cli {
 
-/// An answer as one line of JSON.
-std::string to_json(const ChatResult& answer, const Image& image);
-
 /// Regions as one line of JSON.
 std::string to_json(const std::vector<Region>& regions, const Image& image);
 

@@ -9,6 +9,7 @@
 #include "eval/readable_facts.h"
 #include "eval/write_annotations.h"
 #include "io/file.h"
+#include "io/markup.h"
 
 namespace groma::eval {
 namespace {
@@ -37,46 +38,6 @@ td:first-child,th:first-child{padding-left:0}figure{width:100%;margin:1rem 0}}
 </style>
 )";
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&') {
-      out += "&amp;";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '"') {
-      out += "&quot;";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
-std::string base64(std::string_view bytes) {
-  static constexpr char kDigits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve(bytes.size() * 4 / 3 + 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t word = 0;
-    for (std::size_t k = 0; k < 3; ++k) {
-      word = word << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0);
-    }
-    for (std::size_t k = 0; k < 4; ++k) {
-      out += i + k > bytes.size() ? '=' : kDigits[word >> (18 - 6 * k) & 63];
-    }
-  }
-  return out;
-}
-
-std::string media_type(std::string_view bytes) {
-  if (bytes.starts_with("\x89PNG")) return "image/png";
-  if (bytes.starts_with("RIFF")) return "image/webp";
-  if (bytes.starts_with("BM")) return "image/bmp";
-  return "image/jpeg";
-}
-
 std::string number(double value) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.5g", value);
@@ -96,7 +57,7 @@ std::string amount(double value) { return fixed(value, value == std::floor(value
 /// A name that a narrow table may break where its words end.
 std::string breakable(const std::string& name) {
   std::string out;
-  for (const char c : escaped(name)) {
+  for (const char c : io::escape_markup(name)) {
     out += c;
     if (c == '_') out += "<wbr>";
   }
@@ -111,10 +72,9 @@ std::string rect(const XywhBox& box, const char* kind) {
 /// The picture with boxes on top; the browser turns it as EXIF says, which is our frame too.
 std::string shot(const Entry& entry, const WrongAnswer& error, const std::string& picture) {
   const auto file = io::MappedFile::open(picture);
-  std::string out = "<div class=\"shot\"><img alt=\"\" src=\"data:" + media_type(file->bytes()) +
-                    ";base64," + base64(file->bytes()) + "\"><svg viewBox=\"0 0 " +
-                    std::to_string(entry.width) + " " + std::to_string(entry.height) +
-                    "\" preserveAspectRatio=\"none\">";
+  std::string out = "<div class=\"shot\"><img alt=\"\" src=\"" + io::data_address(file->bytes()) +
+                    "\"><svg viewBox=\"0 0 " + std::to_string(entry.width) + " " +
+                    std::to_string(entry.height) + "\" preserveAspectRatio=\"none\">";
   const Prediction& said = *error.answer->prediction;
   for (const Candidate& box : said.candidates) out += rect(xywh_of(box.xyxy), "other");
   for (const XywhBox& box : error.targets) out += rect(box, "truth");
@@ -161,13 +121,14 @@ std::string calibration_plot(const std::string& title, const Json& bins) {
   return out +
          "<text x=\"0\" y=\"110\">0</text><text x=\"96\" y=\"110\">1</text>"
          "<text x=\"-10\" y=\"6\">1</text></svg><figcaption>" +
-         escaped(title) + ": share of right answers by confidence</figcaption></figure>\n";
+         io::escape_markup(title) +
+         ": share of right answers by confidence</figcaption></figure>\n";
 }
 
 std::string facts_table(const ScoreReport& report) {
   std::string out = "<table>\n", plots;
   for (const auto& [name, words] : readable_facts(report)) {
-    out += "<tr><td>" + breakable(name) + "<td class=\"words\">" + escaped(words) + "\n";
+    out += "<tr><td>" + breakable(name) + "<td class=\"words\">" + io::escape_markup(words) + "\n";
   }
   for (const auto& [name, text] : report.facts) {
     if (name.starts_with("calibration")) plots += calibration_plot(name, Json::parse(text));
@@ -181,9 +142,9 @@ std::string error_figure(const Dataset& dataset, const WrongAnswer& error, Image
   std::string out = "<figure>";
   const auto picture = finder.find(entry.image);
   if (picture && entry.width > 0 && entry.height > 0) out += shot(entry, error, *picture);
-  return out + "<figcaption><b>" + escaped(query_text(dataset, entry)) + "</b> " +
-         escaped(said.key) + ": " + escaped(error.why) + ", score " + number(error.overlap) +
-         "<br>" + escaped(said.text) + "</figcaption></figure>\n";
+  return out + "<figcaption><b>" + io::escape_markup(query_text(dataset, entry)) + "</b> " +
+         io::escape_markup(said.key) + ": " + io::escape_markup(error.why) + ", score " +
+         number(error.overlap) + "<br>" + io::escape_markup(said.text) + "</figcaption></figure>\n";
 }
 
 }  // namespace
@@ -200,7 +161,8 @@ void write_html_report(const std::string& path, const ScoreReport& report, const
   io::AtomicFile file(path);
   file.write(kHead);
   file.write("<h1>groma eval</h1>\n" + figures_table(report) + facts_table(report));
-  for (const std::string& warning : report.warnings) file.write("<p>" + escaped(warning) + "\n");
+  for (const std::string& warning : report.warnings)
+    file.write("<p>" + io::escape_markup(warning) + "\n");
   file.write("<h2>The worst " + std::to_string(wrong.size()) + " of " + std::to_string(all) +
              " errors</h2>\n");
   if (!wrong.empty()) {

@@ -5,9 +5,11 @@
 #include <png.h>
 
 #include <algorithm>
+#include <cctype>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -184,6 +186,13 @@ void decode_with_opencv(Bytes bytes, cv::Mat& rgb, const std::string& name) {
   cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
 }
 
+std::string lower_extension(const std::string& path) {
+  std::string extension = std::filesystem::path(path).extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return extension;
+}
+
 }  // namespace
 
 cv::Mat decode_pixels(Bytes bytes, const ImageHeader& header, const std::string& name) {
@@ -196,6 +205,35 @@ cv::Mat decode_pixels(Bytes bytes, const ImageHeader& header, const std::string&
     decode_with_opencv(bytes, rgb, name);
   }
   return rgb;
+}
+
+std::string encode_picture(const Image& image, const std::string& name) {
+  const std::string extension = lower_extension(name);
+  std::vector<int> options;
+  constexpr int kQuality = 95;
+  if (extension == ".jpg" || extension == ".jpeg") {
+    options = {cv::IMWRITE_JPEG_QUALITY, kQuality};
+  } else if (extension == ".webp") {
+    options = {cv::IMWRITE_WEBP_QUALITY, kQuality};
+  } else {
+    require(extension == ".png", "write ", io::quote(name), ": the extension is ",
+            io::quote(extension), "; use .png, .jpg, .jpeg or .webp");
+  }
+  const cv::Mat rgb(image.height(), image.width(), CV_8UC3,
+                    const_cast<std::uint8_t*>(image.data()));
+  cv::Mat bgr;
+  cv::cvtColor(rgb, bgr, cv::COLOR_RGB2BGR);
+  std::vector<std::uint8_t> bytes;
+  bool encoded = false;
+  try {
+    encoded = cv::imencode(extension, bgr, bytes, options);
+  } catch (const cv::Exception&) {
+    encoded = false;
+  }
+  require(encoded && !bytes.empty(), "write ", io::quote(name), ": ", image.width(), " x ",
+          image.height(), " pixels cannot be written as ", extension,
+          " (webp: at most 16383 a side); use .png");
+  return {bytes.begin(), bytes.end()};
 }
 
 }  // namespace groma

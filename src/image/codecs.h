@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "groma/image.h"
 #include "image/header.h"
 
 namespace groma {
@@ -16,5 +17,10 @@ namespace groma {
 /// or its data end early
 cv::Mat decode_pixels(std::span<const std::uint8_t> bytes, const ImageHeader& header,
                       const std::string& name);
+
+/// The bytes of a picture file; the extension of `name` (.png, .jpg, .jpeg, .webp) says which.
+///
+/// throws    Error when it is another, or when such a file cannot hold a picture of this size
+std::string encode_picture(const Image& image, const std::string& name);
 
 }  // namespace groma

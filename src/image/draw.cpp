@@ -1,7 +1,6 @@
 #include "image/draw.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <iomanip>
 #include <map>
@@ -12,21 +11,17 @@
 #include <utility>
 
 #include "image/label.h"
+#include "image/palette.h"
 
 namespace groma {
 namespace {
 
-/// Told apart with every common kind of colour blindness: Okabe and Ito, "Color Universal Design",
-/// 2008, without black, then two that differ from those in lightness; RGB.
-const std::array<cv::Scalar, 9> kColors = {
-    cv::Scalar(230, 159, 0), cv::Scalar(86, 180, 233),  cv::Scalar(213, 94, 0),
-    cv::Scalar(0, 158, 115), cv::Scalar(240, 228, 66),  cv::Scalar(204, 121, 167),
-    cv::Scalar(0, 114, 178), cv::Scalar(235, 235, 235), cv::Scalar(136, 34, 85),
-};
 const cv::Scalar kEdge(20, 20, 20);
 
 /// Of boxes given by the user; none of the above.
 const cv::Scalar kGiven(255, 0, 160);
+
+cv::Scalar scalar(const Rgb& color) { return {1. * color[0], 1. * color[1], 1. * color[2]}; }
 
 /// One box to draw with its label.
 struct Mark {
@@ -99,24 +94,14 @@ Image draw_marks(const Image& image, const std::vector<Mark>& marks, double text
 
 Image draw_answer(const Image& image, const ChatResult& answer) {
   std::vector<Mark> marks;
-  std::map<std::string, cv::Scalar> color_of;  // words said twice are one phrase here
+  const auto colors = phrase_colors(answer.phrases);
   std::set<std::pair<int, std::string>> seen;  // what is drawn, by region and label
   std::map<int, int> nesting;                  // how often each region was drawn
-  std::size_t colors = 0;
-  for (const Phrase& phrase : answer.phrases) {
-    if (phrase.regions.empty()) continue;
-    cv::Scalar color = kColors[colors % kColors.size()];
-    const bool repeated = !phrase.text.empty() && color_of.count(phrase.text) > 0;
-    if (repeated) {
-      color = color_of[phrase.text];
-    } else {
-      color_of[phrase.text] = color;
-      ++colors;
-    }
-    for (const NamedRegion& named : phrase.regions) {
-      const std::string label = phrase.text.empty() ? std::to_string(named.region) : phrase.text;
+  for (std::size_t i = 0; i < answer.phrases.size(); ++i) {
+    for (const NamedRegion& named : answer.phrases[i].regions) {
+      const std::string label = region_label(answer.phrases[i], named);
       if (!seen.insert({named.region, label}).second) continue;
-      marks.push_back({named.box, label, color, nesting[named.region]++});
+      marks.push_back({named.box, label, scalar(colors[i]), nesting[named.region]++});
     }
   }
   return draw_marks(image, marks, 1);
@@ -135,7 +120,7 @@ Image draw_regions(const Image& image, const std::vector<Region>& regions) {
     } else if (scores) {
       label << ' ' << std::fixed << std::setprecision(2) << region.score;
     }
-    const cv::Scalar color = region.given ? kGiven : kColors[i % kColors.size()];
+    const cv::Scalar color = region.given ? kGiven : scalar(kPalette[i % kPalette.size()]);
     marks.push_back({region.box, label.str(), color, 0, region.given});
   }
   std::stable_partition(marks.begin(), marks.end(), [](const Mark& mark) { return mark.bold; });

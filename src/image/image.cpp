@@ -1,12 +1,7 @@
 #include "groma/image.h"
 
-#include <algorithm>
-#include <cctype>
 #include <cstring>
-#include <filesystem>
 #include <opencv2/core.hpp>
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -61,13 +56,6 @@ cv::Mat orient(const cv::Mat& stored, int orientation) {
   }
 }
 
-std::string lower_extension(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension;
-}
-
 }  // namespace
 
 Image::Image(std::shared_ptr<const Pixels> pixels) : pixels_(std::move(pixels)) {}
@@ -107,29 +95,7 @@ int Image::height() const { return pixels_->rgb.rows; }
 const std::uint8_t* Image::data() const { return pixels_->rgb.data; }
 
 void Image::save(const std::string& path) const {
-  const std::string extension = lower_extension(path);
-  std::vector<int> options;
-  constexpr int kQuality = 95;
-  if (extension == ".jpg" || extension == ".jpeg") {
-    options = {cv::IMWRITE_JPEG_QUALITY, kQuality};
-  } else if (extension == ".webp") {
-    options = {cv::IMWRITE_WEBP_QUALITY, kQuality};
-  } else {
-    require(extension == ".png", "write ", io::quote(path), ": the extension is ",
-            io::quote(extension), "; use .png, .jpg, .jpeg or .webp");
-  }
-  cv::Mat bgr;
-  cv::cvtColor(pixels_->rgb, bgr, cv::COLOR_RGB2BGR);
-  std::vector<std::uint8_t> bytes;
-  bool encoded = false;
-  try {
-    encoded = cv::imencode(extension, bgr, bytes, options);
-  } catch (const cv::Exception&) {
-    encoded = false;
-  }
-  require(encoded && !bytes.empty(), "write ", io::quote(path), ": ", width(), " x ", height(),
-          " pixels cannot be written as ", extension, " (webp: at most 16383 a side); use .png");
-  io::write_file(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  io::write_file(path, encode_picture(*this, path));
 }
 
 }  // namespace groma

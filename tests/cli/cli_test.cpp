@@ -149,9 +149,10 @@ TEST_F(Cli, JsonHasTheDocumentedKeys) {
   EXPECT_EQ(lines(outcome.out), 1u);
   const auto json = Json::parse(outcome.out);
   EXPECT_EQ(names_of(json),
-            (std::vector<std::string>{"finish", "generated_ids", "image", "phrases", "prompt_ids",
-                                      "regions", "tagged", "text", "timings"}));
-  EXPECT_EQ(json["image"], (Json{{"width", 600}, {"height", 400}}));
+            (std::vector<std::string>{"finish", "generated_ids", "image", "phrases", "prompt",
+                                      "prompt_ids", "regions", "tagged", "text", "timings"}));
+  EXPECT_EQ(json["prompt"], "What is <box>?");
+  EXPECT_EQ(json["image"], (Json{{"file", kPhoto}, {"width", 600}, {"height", 400}}));
   EXPECT_EQ(json["regions"].size(), 5u);
   EXPECT_EQ(json["regions"][0]["given"], true);
   EXPECT_EQ(json["regions"][0]["score"], 1.0);
@@ -225,6 +226,58 @@ TEST_F(Cli, AnnotatedPictureIsWritten) {
   EXPECT_EQ(run_groma({"propose", "-m", model(), "--image", kPhoto, "-o", propose_picture}).code,
             0);
   EXPECT_EQ(bytes_of(propose_picture).substr(0, 2), "\xff\xd8");
+}
+
+TEST_F(Cli, FormatsOfSeveralFilesNeedAFolder) {
+  const auto csv = ask({"--image", kPhoto, "-p", "hi", "-n", "4", "--format", "csv"});
+  EXPECT_EQ(csv.code, 0) << csv.err;
+  EXPECT_EQ(csv.out.substr(0, 13), "image,phrase,") << csv.out;
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "-n", "4", "--format", "yolo"}), 1, "--out");
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--format", "xml"}), 2, "labelme");
+  const auto coco = run_groma({"propose", "-m", model(), "--image", kPhoto, "--box-score", "0",
+                               "--max-regions", "3", "--format", "coco"});
+  EXPECT_EQ(Json::parse(coco.out)["annotations"].size(), 3u);
+}
+
+TEST_F(Cli, FolderOfPicturesIsAnsweredAndResumed) {
+  const fs::path pictures = file("pictures");
+  fs::create_directories(pictures / "deep");
+  fs::copy(kPhoto, pictures / "a.jpg");
+  fs::copy(kPhoto, pictures / "deep" / "b.JPG");
+  std::ofstream(pictures / "broken.png") << "no picture";
+  std::ofstream(pictures / "notes.txt") << "no picture either";
+  const auto out = file("answers");
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"--image", pictures.string(), "-n", "4", "--out", out});
+    return ask(more);
+  };
+  const auto log = [&] { return bytes_of(out + "/answers.jsonl"); };
+  const auto first = run({"-p", "hi", "--format", "yolo", "--draw", "html"});
+  EXPECT_EQ(first.code, 3) << first.err;
+  EXPECT_NE(first.err.find("broken.png"), std::string::npos);
+  EXPECT_EQ(lines(first.out), 2u) << first.out;
+  EXPECT_EQ(first.out.substr(0, 6), "a.jpg\t");
+  const auto all = log();
+  EXPECT_EQ(lines(all), 2u);
+  EXPECT_TRUE(fs::exists(out + "/labels/deep/b.txt"));
+  EXPECT_TRUE(fs::exists(out + "/drawn/deep/b.html"));
+
+  expect_one_line(run({"-p", "hi"}), 1, "--resume");
+  EXPECT_NE(run({"-p", "ho", "--resume"}).err.find("prompt is \"ho\""), std::string::npos);
+  std::ofstream(out + "/answers.jsonl") << all.substr(0, all.find('\n') + 30);  // as after a kill
+  fs::remove(pictures / "broken.png");
+  const auto second = run({"-p", "hi", "--resume", "--format", "coco"});
+  EXPECT_EQ(second.code, 0) << second.err;
+  EXPECT_EQ(second.out.substr(0, 5), "deep/") << "only what was missing is asked";
+  EXPECT_EQ(lines(log()), 2u);
+  EXPECT_EQ(Json::parse(bytes_of(out + "/annotations.json"))["images"].size(), 2u);
+}
+
+TEST_F(Cli, SeveralPicturesNeedAFolder) {
+  expect_one_line(ask({"--image", kPhoto, kPhoto, "-p", "hi"}), 2, "--out");
+  expect_one_line(ask({"--image", kPhoto, kPhoto, "-p", "hi", "--out", file("twice")}), 1, "twice");
+  expect_one_line(ask({"--image", file("model"), "-p", "hi", "--out", file("none")}), 1, ".jpg");
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--resume"}), 2, "--out");
 }
 
 TEST_F(Cli, ProposeListsRegionsBestFirst) {

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "groma/groma.h"
+
+namespace groma {
+
+/// What other tools read.
+enum class Format {
+  kJson,      ///< one line an image: everything; `read_answers` reads it again
+  kCoco,      ///< instances.json with `score`; a category for each different phrase
+  kYolo,      ///< labels/*.txt, classes.txt, data.yaml
+  kLabelMe,   ///< a json file an image
+  kCsv,       ///< a row for each pair of phrase and box, with a header
+  kKosmos,    ///< the text of Kosmos-2: <phrase>, <object>, 32 x 32 patches
+  kFlorence,  ///< the text of Florence-2: phrases, each followed by its <loc_0> to <loc_999>
+};
+
+/// An answer with the image that it speaks of.
+struct ImageAnswer {
+  std::string file;  ///< of the image, as the reader of the format shall look for it
+  int width = 0;     ///< pixels
+  int height = 0;    ///< pixels
+  std::string prompt;
+  ChatResult answer;
+};
+
+/// A text and the file it belongs in, relative to a folder of the caller's choice.
+struct TextFile {
+  std::string name;
+  std::string text;
+};
+
+/// Writes answers in a format; text that no region belongs to is in `kJson` and `kKosmos` alone.
+///
+/// wordless  the label of regions that no phrase stands for
+/// returns   one file, or several where the format asks for that
+std::vector<TextFile> to_format(const std::vector<ImageAnswer>& answers, Format format,
+                                const std::string& wordless = "object");
+
+/// Reads answers that were written as `kJson`. Timings are not kept.
+///
+/// name      stands for the text in messages
+/// throws    Error when the text is not such lines
+std::vector<ImageAnswer> read_answers(const std::string& json_lines, const std::string& name);
+
+/// Draws an answer: .png, .jpg and .webp with boxes and labels; .svg; .html, one page with the
+/// image, whose phrases light up their boxes.
+///
+/// throws    Error when the name ends otherwise or the file cannot be written
+void save_answer(const std::string& path, const Image& image, const ImageAnswer& answer);
+
+}  // namespace groma
