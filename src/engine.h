@@ -3,12 +3,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "groma/groma.h"
 #include "image/preprocess.h"
 #include "language/tokenizer.h"
 #include "model.h"
+#include "picture_cache.h"
 
 namespace groma {
 
@@ -20,6 +22,7 @@ struct Groma::Impl {
   at::Device device;
   int threads = 0;
   ModelInfo info;
+  std::optional<PictureCache> pictures;  ///< what was seen of pictures in earlier runs
 };
 
 /// Reads and checks a checkpoint; see Groma::load.
@@ -33,8 +36,12 @@ struct SeenImage {
   at::Tensor scores;               ///< [Q]
 };
 
-/// Runs vision encoder and proposer.
-SeenImage see_image(const Groma::Impl& engine, const Image& image, Resize resize, Timings& timings);
+/// The picture at the network's size, [S, S, 3] uint8.
+at::Tensor network_picture(const Groma::Impl& engine, const Image& image, Resize resize,
+                           Timings& timings);
+
+/// Runs vision encoder and proposer.   pixels_u8 [S, S, 3]
+SeenImage see_picture(const Groma::Impl& engine, const at::Tensor& pixels_u8, Timings& timings);
 
 /// The selection's thresholds: config.json's where `options` leaves them open.
 ///

@@ -70,14 +70,18 @@ SelectConfig select_config(const Groma::Impl& engine, const RegionOptions& optio
   return config;
 }
 
-SeenImage see_image(const Groma::Impl& engine, const Image& image, Resize resize,
-                    Timings& timings) {
+at::Tensor network_picture(const Groma::Impl& engine, const Image& image, Resize resize,
+                           Timings& timings) {
+  Stopwatch watch(timings.preprocess_ms);
+  return resize_image(image, engine.model->config.vision.image_size, resize);
+}
+
+SeenImage see_picture(const Groma::Impl& engine, const at::Tensor& pixels_u8, Timings& timings) {
   auto& model = *engine.model;
   at::Tensor pixels;
   {
     Stopwatch watch(timings.preprocess_ms);
-    const auto squashed = resize_image(image, model.config.vision.image_size, resize);
-    pixels = normalize_pixels(squashed, engine.pixel_norm).to(engine.device);
+    pixels = normalize_pixels(pixels_u8, engine.pixel_norm).to(engine.device);
   }
   SeenImage seen;
   {
@@ -108,7 +112,8 @@ std::vector<Region> Groma::propose(const Image& image, const RegionOptions& opti
   const CallScope scope(*impl_);
   const auto config = select_config(*impl_, options);
   Timings timings;
-  const auto seen = see_image(*impl_, image, options.resize, timings);
+  const auto picture = network_picture(*impl_, image, options.resize, timings);
+  const auto seen = see_picture(*impl_, picture, timings);
   const auto chosen = select_regions(seen.boxes_cxcywh, seen.scores,
                                      at::empty({0, 4}, seen.boxes_cxcywh.options()), config);
   const auto boxes = to_pixel_boxes(chosen.boxes_cxcywh, image.width(), image.height());

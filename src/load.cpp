@@ -180,6 +180,11 @@ std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
   auto info = info_of(*model, file, dtype);
   if (quantized) info.compute_dtype = name_of(*quantized);
   if (options.device == Device::kCpu) require_memory(info, dtype, quantized);
+  std::optional<PictureCache> pictures;
+  if (!options.cache.empty()) {
+    const auto compute = info.compute_dtype + (device.is_cuda() ? " cuda" : " cpu");
+    pictures.emplace(options.cache, model_fingerprint(directory, tensors, compute), config);
+  }
   const auto dtype_of = [dtype](const std::string& name) {
     return computes_in_float(name) ? at::kFloat : dtype;
   };
@@ -190,9 +195,9 @@ std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
   io::assign_weights(*model, std::move(tensors), dtype_of, device, options.on_progress);
   const auto threads =
       options.threads > 0 ? options.threads : static_cast<int>(std::thread::hardware_concurrency());
-  return std::make_shared<const Groma::Impl>(
-      Groma::Impl{std::move(model), std::move(tokenizer),
-                  read_pixel_norm(directory, config.vision.image_size), device, threads, info});
+  return std::make_shared<const Groma::Impl>(Groma::Impl{
+      std::move(model), std::move(tokenizer), read_pixel_norm(directory, config.vision.image_size),
+      device, threads, info, std::move(pictures)});
 }
 
 ModelInfo describe(const std::string& directory) {

@@ -30,12 +30,6 @@ size_t named_boxes(const std::vector<TextPiece>& question) {
   return count;
 }
 
-/// How many positions there are up to the picture's last; 0 where there is no picture.
-int64_t picture_end(const ExpandedPrompt& prompt) {
-  const auto& of = prompt.feature_of;
-  return of.rend() - std::find_if(of.rbegin(), of.rend(), [](int64_t f) { return f <= -2; });
-}
-
 /// Kept regions in a random order that depends on the seed alone.
 at::Tensor shuffled(const at::Tensor& kept, uint64_t seed) {
   std::vector<int64_t> order(kept.const_data_ptr<int64_t>(),
@@ -77,7 +71,9 @@ Session::Impl::Impl(std::shared_ptr<const Groma::Impl> engine_, const Image& ima
 
 void Session::Impl::encode(Timings& timings) {
   auto& model = *engine->model;
-  const auto seen = see_image(*engine, image, options.resize, timings);
+  const auto picture = network_picture(*engine, image, options.resize, timings);
+  if (recall(picture)) return;
+  const auto seen = see_picture(*engine, picture, timings);
   at::Tensor tokens;
   {
     Stopwatch watch(timings.vision_ms);
@@ -90,9 +86,65 @@ void Session::Impl::encode(Timings& timings) {
   image_tokens = tokens;
 }
 
+std::string Session::Impl::region_settings() const {
+  const auto config = select_config(*engine, options);
+  std::ostringstream text;
+  text << std::hexfloat << config.box_score << ' ' << config.nms_iou << ' ' << config.max_regions;
+  if (options.shuffle_seed) text << " seed " << *options.shuffle_seed;
+  return text.str();
+}
+
+bool Session::Impl::recall(const at::Tensor& pixels_u8) {
+  if (!engine->pictures) return false;
+  kept_key_ = engine->pictures->key(pixels_u8);
+  auto picture = engine->pictures->find(kept_key_, region_settings());
+  if (!picture) return false;
+  const auto here = [&](const at::Tensor& tensor) { return tensor.to(engine->device); };
+  for (const auto& map : picture->maps) maps.push_back(here(map));
+  proposed_boxes = here(picture->proposed_boxes);
+  proposed_scores = here(picture->proposed_scores);
+  image_tokens = here(picture->image_tokens);
+  cached_ = picture->prefix;
+  cache_.restore(picture->keys_and_values);
+  if (!picture->regions.tokens.defined()) return true;
+  kept_regions_ = picture->regions;
+  for (auto* tensor : {&kept_regions_.boxes_cxcywh, &kept_regions_.scores, &kept_regions_.tokens}) {
+    *tensor = here(*tensor);
+  }
+  kept_ = true;
+  return true;
+}
+
+void Session::Impl::remember() {
+  const auto& given = regions.given;
+  const bool own = std::find(given.begin(), given.end(), true) != given.end();
+  if (kept_ || kept_key_.empty() || own) return;
+  const auto first_turn =
+      expand_prompt(engine->tokenizer.encode(conversation({})), engine->tokenizer.special(),
+                    image_tokens.size(0), regions.boxes_cxcywh.size(0), {});
+  int64_t length = 0;
+  const auto most = static_cast<int64_t>(std::min(first_turn.ids.size(), cached_.ids.size()));
+  while (length < most && first_turn.ids[length] == cached_.ids[length] &&
+         first_turn.feature_of[length] == cached_.feature_of[length]) {
+    ++length;
+  }
+  auto prefix = cached_;
+  prefix.ids.resize(length);
+  prefix.feature_of.resize(length);
+  engine->pictures->keep(kept_key_, region_settings(),
+                         {image_tokens, maps, proposed_boxes, proposed_scores, regions, prefix,
+                          cache_.stored(length)});
+  kept_ = true;
+}
+
 void Session::Impl::look(const at::Tensor& boxes_cxcywh, Timings& timings) {
   if (!image_tokens.defined()) encode(timings);
   if (regions.tokens.defined()) return;
+  if (kept_regions_.tokens.defined() && boxes_cxcywh.size(0) == 0) {
+    regions = kept_regions_;
+    return;
+  }
+  forget_from(picture_end(cached_));  // the regions may be others than were read
   Stopwatch watch(timings.regions_ms);
   const auto chosen = select_regions(proposed_boxes, proposed_scores, boxes_cxcywh,
                                      select_config(*engine, options));
@@ -329,6 +381,7 @@ ChatResult Session::Impl::answer(const std::vector<TextPiece>& question,
   if (options.on_text && task.finish != Finish::kCancelled) {
     if (const auto rest = stream.finish(); !rest.empty()) options.on_text(rest);
   }
+  remember();
   return close(asked);
 }
 

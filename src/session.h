@@ -8,16 +8,9 @@
 #include "language/generate.h"
 #include "language/kv_cache.h"
 #include "language/prompt.h"
+#include "picture_cache.h"
 
 namespace groma {
-
-/// The regions of a conversation, by number. Only ever grows.
-struct RegionSet {
-  at::Tensor boxes_cxcywh;  ///< [R, 4] in [0, 1]
-  at::Tensor scores;        ///< [R]
-  at::Tensor tokens;        ///< [R, H]
-  std::vector<bool> given;  ///< came from the user
-};
 
 /// A question that waits for its answer.
 struct OpenQuestion {
@@ -76,6 +69,12 @@ struct Session::Impl {
 
  private:
   void encode(Timings& timings);
+  /// Takes up what an earlier run has kept of the picture; false where there is nothing.
+  bool recall(const at::Tensor& pixels_u8);
+  /// Keeps what was seen for later runs, unless it is kept already.
+  void remember();
+  /// What region numbers depend on, apart from boxes that a user gives.
+  std::string region_settings() const;
   /// Region number of each box; appends those that no region covers.
   std::vector<int64_t> place_boxes(const at::Tensor& boxes_cxcywh, Timings& timings);
   ExpandedPrompt prompt_for(const std::vector<TextPiece>& question,
@@ -91,6 +90,9 @@ struct Session::Impl {
   /// Forgets the decoder's positions from `length` on.
   void forget_from(int64_t length);
 
+  std::string kept_key_;    // of the picture in the engine's cache; empty where there is no cache
+  RegionSet kept_regions_;  // from there
+  bool kept_ = false;       // all of it is there
   KvCache cache_;
   ExpandedPrompt cached_;  // what each position of the cache holds
 };

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <thread>
 
@@ -64,6 +65,92 @@ TEST(Session, SecondTurnKeepsRegionsAndReusesThePrefix) {
   EXPECT_GT(second.timings.reused_positions, first.timings.prompt_positions - 8);
   EXPECT_EQ(second.timings.vision_ms, 0);
   EXPECT_EQ(second.timings.regions_ms, 0);
+}
+
+/// The random model of `model()`, loaded with a folder for pictures.
+Groma with_cache(const std::filesystem::path& folder) {
+  static const TemporaryFolder checkpoint;
+  static const auto directory = [] {
+    const auto path = (checkpoint.path() / "model").string();
+    init_checkpoint(std::string(GROMA_SOURCE_DIR) + "/tests/data/tiny_config.json", path, "float32",
+                    /*seed=*/3);
+    return path;
+  }();
+  LoadOptions options;
+  options.cache = folder.string();
+  return Groma::load(directory, options);
+}
+
+void expect_same_answer(const ChatResult& a, const ChatResult& b) {
+  EXPECT_EQ(a.generated_ids, b.generated_ids);
+  EXPECT_EQ(a.prompt_ids, b.prompt_ids);
+  ASSERT_EQ(a.regions.size(), b.regions.size());
+  for (size_t i = 0; i < a.regions.size(); ++i) {
+    EXPECT_EQ(a.regions[i].box, b.regions[i].box);
+    EXPECT_EQ(a.regions[i].score, b.regions[i].score);
+  }
+}
+
+TEST(PictureCache, TheNextRunComputesOnlyItsQuestion) {
+  const TemporaryFolder folder;
+  const auto plain = model().start(picture(), all_regions()).chat("What is this?", {}, brief());
+  const auto first =
+      with_cache(folder.path()).start(picture(), all_regions()).chat("What is this?", {}, brief());
+  expect_same_answer(plain, first);
+  EXPECT_EQ(first.timings.reused_positions, 0);
+
+  const auto again = with_cache(folder.path());
+  const auto second = again.start(picture(), all_regions()).chat("What is this?", {}, brief());
+  expect_same_answer(plain, second);
+  EXPECT_EQ(second.timings.vision_ms, 0);
+  EXPECT_EQ(second.timings.proposer_ms, 0);
+  EXPECT_GT(second.timings.reused_positions, static_cast<int>(2 * second.regions.size()));
+
+  // Given boxes may change the regions: the picture is known, its regions are chosen anew.
+  const std::vector<Box> boxes = {{5, 6, 90, 80}};
+  const auto boxed = again.start(picture(), all_regions()).chat("And <box>?", boxes, brief());
+  expect_same_answer(model().start(picture(), all_regions()).chat("And <box>?", boxes, brief()),
+                     boxed);
+  EXPECT_EQ(boxed.timings.vision_ms, 0);
+}
+
+TEST(PictureCache, OtherSettingsAndOtherPicturesAreNotTakenForTheSame) {
+  const TemporaryFolder folder;
+  const auto cached = with_cache(folder.path());
+  cached.start(picture(), all_regions()).chat("What is this?", {}, brief());
+  auto fewer = all_regions();
+  fewer.max_regions = 3;
+  const auto few = cached.start(picture(), fewer).chat("What is this?", {}, brief());
+  expect_same_answer(model().start(picture(), fewer).chat("What is this?", {}, brief()), few);
+  EXPECT_EQ(few.timings.vision_ms, 0);
+  EXPECT_EQ(few.regions.size(), 3u);
+  // The entry now holds the latest settings.
+  const auto repeated = cached.start(picture(), fewer).chat("What is this?", {}, brief());
+  EXPECT_EQ(repeated.timings.regions_ms, 0);
+  expect_same_answer(few, repeated);
+  const auto other = Image::open(std::string(GROMA_SOURCE_DIR) + "/tests/data/shapes.png");
+  const auto unseen = cached.start(other, all_regions()).chat("What is this?", {}, brief());
+  EXPECT_GT(unseen.timings.vision_ms, 0);
+  expect_same_answer(model().start(other, all_regions()).chat("What is this?", {}, brief()),
+                     unseen);
+}
+
+TEST(PictureCache, ADamagedEntryIsMadeAnew) {
+  const TemporaryFolder folder;
+  const auto ask = [&] {
+    return with_cache(folder.path()).start(picture(), all_regions()).chat("Why?", {}, brief());
+  };
+  const auto first = ask();
+  const auto entry = std::filesystem::directory_iterator(folder.path())->path();
+  const auto size = std::filesystem::file_size(entry);
+  for (const auto kept : {size_t{0}, size_t{5}, size / 2, size - 1}) {
+    std::filesystem::resize_file(entry, kept);
+    const auto mended = ask();
+    EXPECT_GT(mended.timings.vision_ms, 0) << kept;
+    expect_same_answer(first, mended);
+    EXPECT_EQ(std::filesystem::file_size(entry), size);
+  }
+  EXPECT_EQ(ask().timings.vision_ms, 0);
 }
 
 TEST(Session, ReusedPrefixGivesTheAnswerOfAFreshOne) {

@@ -194,6 +194,10 @@ void add_chat_command(CLI::App& app) {
   const auto* prompt =
       command.add_option("-p,--prompt", args->prompt,
                          "One question; -: standard input; without it a conversation begins");
+  command
+      .add_option("--cache", args->model.options.cache,
+                  "Folder that keeps what was seen of each picture, for the next question about it")
+      ->type_name("DIR");
   add_box_option(command, args->boxes);
   add_generation_options(command, *args);
   cli::add_region_options(command, args->regions);

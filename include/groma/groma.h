@@ -27,6 +27,9 @@ struct LoadOptions {
   Device device = Device::kCpu;
   DType dtype = DType::kAuto;  ///< kAuto: as the files; bf16 where they are bf16 or fp16
   int threads = 0;             ///< compute threads of a call; 0: all cores
+  /// Folder that keeps what sessions have seen of pictures, for later runs of a program: features,
+  /// regions and what the decoder read of them. Empty: none. Files in it can be removed any time.
+  std::string cache;
   std::function<void(double done)> on_progress = nullptr;  ///< called while loading, done in [0, 1]
 };
 

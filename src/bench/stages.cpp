@@ -129,7 +129,8 @@ void time_language(GromaModelImpl& model, const BenchOptions& options, Table& ta
 void time_picture(const Groma::Impl& engine, const Image& image, Table& table) {
   auto& model = *engine.model;
   Timings timings;
-  const auto seen = see_image(engine, image, Resize::kBicubic, timings);
+  const auto seen =
+      see_picture(engine, network_picture(engine, image, Resize::kBicubic, timings), timings);
   const auto side = engine.model->config.vision.image_size;
   const auto pixels = at::zeros({1, 3, side, side}).to(engine.device);
   table.add({.name = "vision encoder", .flops = vision_flops(model.config.vision)},

@@ -16,8 +16,8 @@
 #include "eval/image_loader.h"
 #include "eval/questions.h"
 #include "eval/run_folder.h"
-#include "eval/sha256.h"
 #include "io/file.h"
+#include "io/sha256.h"
 
 namespace groma::eval {
 namespace {
@@ -91,7 +91,7 @@ Json identity_of(const RunOptions& options, const Groma::Impl& engine, const std
   out["device"] = name_of(options.load.device);
   out["precision"] = engine.info.compute_dtype;
   out["model_sha256"] = model_sum;
-  out["annotations_sha256"] = sha256_of_path(options.annotations.path);
+  out["annotations_sha256"] = io::sha256_of_path(options.annotations.path);
   out["version"] = GROMA_VERSION;
   out["build"] = {
       {"compiler", __VERSION__}, {"libtorch", TORCH_VERSION}, {"cpu", at::get_cpu_capability()}};
@@ -303,7 +303,7 @@ RunResult run_evaluation(const RunOptions& options, const RunHooks& hooks) {
   const auto paths = find_images(options, dataset, list, hooks);
 
   // The sum of a large checkpoint takes as long as loading it.
-  auto sum = std::async(std::launch::async, [&] { return sha256_of_path(options.model); });
+  auto sum = std::async(std::launch::async, [&] { return io::sha256_of_path(options.model); });
   const auto engine = load_engine(options.model, options.load);
   RunRecord record;
   record.identity = identity_of(options, *engine, sum.get(), prompts);

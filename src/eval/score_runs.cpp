@@ -14,8 +14,8 @@
 #include "eval/html_report.h"
 #include "eval/run_record.h"
 #include "eval/score_protocols.h"
-#include "eval/sha256.h"
 #include "io/file.h"
+#include "io/sha256.h"
 
 namespace groma::eval {
 namespace {
@@ -88,7 +88,7 @@ class Merged {
         options.annotations ? *options.annotations : parts_[0].record->annotations;
     dataset_ = read_annotations(file);
     resolve_categories(dataset_);
-    annotation_sum_ = sha256_of_path(file.path);
+    annotation_sum_ = io::sha256_of_path(file.path);
     if (recorded) check_annotations(file);
     samples_ = list_samples(dataset_, protocol_, recorded ? parts_[0].record->limit() : 0);
     gather();

@@ -37,6 +37,27 @@ KvCache KvCache::copy(int64_t length) const {
   return result;
 }
 
+std::vector<at::Tensor> KvCache::stored(int64_t length) const {
+  TORCH_CHECK(length <= length_, "KvCache: cannot give ", length, " of ", length_, " positions");
+  std::vector<at::Tensor> result;
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    result.push_back(at::stack({keys_[i].narrow(1, 0, length), values_[i].narrow(1, 0, length)}));
+  }
+  return result;
+}
+
+void KvCache::restore(const std::vector<at::Tensor>& keys_and_values) {
+  TORCH_CHECK(keys_and_values.size() == keys_.size(), "KvCache: ", keys_and_values.size(),
+              " layers, expected ", keys_.size());
+  const auto length = keys_and_values[0].size(2);
+  truncate(0);
+  reserve(length);
+  for (size_t i = 0; i < keys_.size(); ++i) {
+    append(static_cast<int64_t>(i), keys_and_values[i][0], keys_and_values[i][1]);
+  }
+  advance(length);
+}
+
 std::pair<at::Tensor, at::Tensor> KvCache::append(int64_t layer, const at::Tensor& keys,
                                                   const at::Tensor& values) {
   const auto count = keys.size(1);

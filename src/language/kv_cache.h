@@ -32,6 +32,12 @@ class KvCache {
   /// The first `length` positions, in memory of their own.
   KvCache copy(int64_t length) const;
 
+  /// Keys and values of the first `length` positions, for each layer [2, kv_heads, length, width].
+  std::vector<at::Tensor> stored(int64_t length) const;
+
+  /// Takes up what `stored` gave, in place of all positions.
+  void restore(const std::vector<at::Tensor>& keys_and_values);
+
  private:
   int64_t kv_heads_, head_width_;
   int64_t length_ = 0, capacity_ = 0;

@@ -13,9 +13,9 @@
 #include "eval/data_folder.h"
 #include "eval/run_folders.h"
 #include "eval/score_protocols.h"
-#include "eval/sha256.h"
 #include "groma/evaluate.h"
 #include "io/message.h"
+#include "io/sha256.h"
 
 namespace groma::eval {
 namespace {
@@ -362,13 +362,13 @@ TEST(ScoreRuns, CaptionsAreCleanedAsTheOriginalDoes) {
 }
 
 TEST(ScoreRuns, Sha256OfKnownTexts) {
-  EXPECT_EQ(sha256(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(sha256(std::string(1'000'000, 'a')),
+  EXPECT_EQ(io::sha256(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(io::sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(io::sha256(std::string(1'000'000, 'a')),
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-  Sha256 pieces;
+  io::Sha256 pieces;
   for (const char* piece : {"a", "b", "c"}) pieces.add(piece);
-  EXPECT_EQ(pieces.hex(), sha256("abc"));
+  EXPECT_EQ(pieces.hex(), io::sha256("abc"));
 }
 
 /// What one of the real lists holds, and made-up answers to it.

@@ -1,4 +1,4 @@
-#include "eval/sha256.h"
+#include "io/sha256.h"
 
 #include <algorithm>
 #include <bit>
@@ -7,7 +7,7 @@
 
 #include "io/file.h"
 
-namespace groma::eval {
+namespace groma::io {
 namespace {
 
 constexpr std::array<std::uint32_t, 64> kRound = {
@@ -91,7 +91,7 @@ std::string sha256(std::string_view bytes) {
 
 std::string sha256_of_path(const std::string& path) {
   namespace fs = std::filesystem;
-  if (!fs::is_directory(path)) return sha256(io::MappedFile::open(path)->bytes());
+  if (!fs::is_directory(path)) return sha256(MappedFile::open(path)->bytes());
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(path)) {
     if (entry.is_regular_file()) files.push_back(entry.path());
@@ -99,7 +99,7 @@ std::string sha256_of_path(const std::string& path) {
   std::sort(files.begin(), files.end());
   Sha256 sum;
   for (const fs::path& file : files) {
-    const auto mapped = io::MappedFile::open(file.string());
+    const auto mapped = MappedFile::open(file.string());
     sum.add(file.filename().string() + ' ' + std::to_string(mapped->size()) + ' ' +
             sha256(mapped->bytes()) + '\n');
     mapped->release(0, mapped->size());
@@ -107,4 +107,4 @@ std::string sha256_of_path(const std::string& path) {
   return sum.hex();
 }
 
-}  // namespace groma::eval
+}  // namespace groma::io

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace groma::eval {
+namespace groma::io {
 
 /// Tells files apart for certain.
 ///
@@ -29,4 +29,4 @@ std::string sha256(std::string_view bytes);
 /// Of a file, or of a folder's files: their names, sizes and sums in the order of the names.
 std::string sha256_of_path(const std::string& path);
 
-}  // namespace groma::eval
+}  // namespace groma::io
