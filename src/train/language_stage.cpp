@@ -184,6 +184,14 @@ Losses LanguageStage::weigh(GromaModelImpl& model, const Sample& sample,
   if (recipe_.loss("words") > 0 && !tokens.empty()) {
     losses.add("words", words_.loss(at::stack(tokens), objects), recipe_.loss("words"));
   }
+  if (recipe_.loss("places") > 0) {
+    std::vector<at::Tensor> all, boxes;
+    for (const auto& regions : sample.regions) {
+      all.push_back(regions.tokens);
+      boxes.push_back(regions.boxes_cxcywh);
+    }
+    losses.add("places", place_loss(at::cat(all), at::cat(boxes)), recipe_.loss("places"));
+  }
   if (sample.proposals.boxes_cxcywh.defined()) {
     losses.add("detection",
                detection_loss(*model.proposer, sample.proposals, sample.batch.truth, {},

@@ -79,4 +79,20 @@ at::Tensor WordTable::oracle(const SceneObject& object) const {
   return sum;
 }
 
+at::Tensor place_loss(const at::Tensor& tokens, const at::Tensor& boxes_cxcywh) {
+  constexpr std::array<const char*, 4> kNames{"<cx>", "<cy>", "<w>", "<h>"};
+  constexpr std::array<float, 4> kMiddle{0.5f, 0.5f, 0.2f, 0.2f};
+  // A box at the edge says its place as loudly as all its words together; sizes vary less.
+  constexpr std::array<float, 4> kLoudness{4, 4, 6, 6};
+  std::vector<at::Tensor> directions;
+  for (const char* name : kNames) {
+    const auto vector = word_vector(name, tokens.size(1));
+    directions.push_back(vector / vector.dot(vector));
+  }
+  const auto loudness = at::tensor(kLoudness);
+  const auto said = tokens.to(at::kFloat).matmul(at::stack(directions, 1));  // [R, 4]
+  const auto wanted = (boxes_cxcywh - at::tensor(kMiddle)) * loudness;
+  return ((said - wanted) / loudness).square().mean();
+}
+
 }  // namespace groma::train

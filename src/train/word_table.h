@@ -47,4 +47,12 @@ class WordTable {
 /// The vector that a word begins with: normal, the same for a word whatever else there is.  [width]
 at::Tensor word_vector(const std::string& word, int64_t width);
 
+/// How far region tokens are from saying where their boxes are: mean squared error of the centre
+/// and size that four fixed directions of the token give, in widths of the picture.
+///
+/// Without it a model that first learns words shrinks the box embedding, which is noise to it,
+/// until places can hardly be told from a token. tokens        [R, H] boxes_cxcywh  [R, 4] in [0,
+/// 1]
+at::Tensor place_loss(const at::Tensor& tokens, const at::Tensor& boxes_cxcywh);
+
 }  // namespace groma::train
