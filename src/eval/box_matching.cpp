@@ -53,7 +53,7 @@ class Matcher {
 
   int best_truth(std::size_t d, double best_iou) const {
     int best = -1;
-    const double* row = &ious_[d * ignored_.size()];
+    const double* row = ious_.data() + d * ignored_.size();
     for (const int g : order_) {
       if (taken_[g] && !group_.truths[g]->crowd) continue;
       if (best >= 0 && !ignored_[best] && ignored_[g]) break;

@@ -32,8 +32,10 @@ MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe, 
     Entry entry;
     entry.name = item.key();
     entry.value = item.value().detach().to(at::kFloat).contiguous().clone();
+    const bool zeroed = begins_with_any(entry.name, recipe.zeroed);
+    if (zeroed) entry.value.zero_();
     entry.moves = begins_with_any(entry.name, recipe.trainable) &&
-                  !begins_with_any(entry.name, recipe.frozen);
+                  !begins_with_any(entry.name, recipe.frozen) && !zeroed;
     entries.push_back(std::move(entry));
   }
   if (recipe.lora.rank > 0) add_adapters(recipe.lora, seed);

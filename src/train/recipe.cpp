@@ -188,6 +188,7 @@ Recipe read_recipe(const std::string& path) {
   out.stage = stage_of(stage, path);
   in.read("trainable", out.trainable);
   in.read("frozen", out.frozen);
+  in.read("zeroed", out.zeroed);
   if (in.has("lora")) out.lora = read_lora(in.section("lora"));
   in.read("ema", out.ema);
   require(out.ema >= 0 && out.ema < 1, path, ".ema is ", out.ema, "; give 0 (none) to below 1");

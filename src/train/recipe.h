@@ -60,6 +60,7 @@ struct Recipe {
   StageKind stage = StageKind::kDetection;
   std::vector<std::string> trainable;  ///< prefixes of the parameters that move
   std::vector<std::string> frozen;     ///< prefixes of those that stay all the same
+  std::vector<std::string> zeroed;     ///< prefixes of those that are zero throughout: ablations
   LoraOptions lora;
   double ema = 0;  ///< decay of a running mean of the weights, which is what results; 0: none
   std::vector<std::string> bfloat16;  ///< prefixes of the parameters that compute in bfloat16

@@ -45,6 +45,26 @@ void fill_adapters(MasterWeights& weights) {
   }
 }
 
+TEST(MasterWeights, WhatIsZeroedStaysZeroAndWhatIsFrozenStays) {
+  const auto config = testing::tiny_config(kVocabulary);
+  Recipe recipe;
+  recipe.trainable = {"region_encoder."};
+  recipe.zeroed = {"region_encoder.roi_align.flatten_linear."};
+  recipe.frozen = {"region_encoder.roi_align.updims."};
+  const auto model = model_of(config);
+  const MasterWeights weights(*model, recipe, 1);
+  const auto entry = [&](const std::string& name) -> const auto& {
+    return weights.entries[place_of(weights, "region_encoder.roi_align." + name)];
+  };
+  EXPECT_EQ(entry("flatten_linear.weight").value.abs().max().item<float>(), 0);
+  EXPECT_FALSE(entry("flatten_linear.weight").moves);
+  EXPECT_GT(entry("updims.weight").value.abs().max().item<float>(), 0);
+  EXPECT_FALSE(entry("updims.weight").moves);
+  EXPECT_TRUE(entry("pos_embedd.0.weight").moves);
+  EXPECT_GT(model->region_encoder->roi_align->flatten_linear->weight.abs().max().item<float>(), 0)
+      << "the model that was given is another one";
+}
+
 TEST(MasterWeights, AdaptersAddTheirProductAndGetGradients) {
   const auto config = testing::tiny_config(kVocabulary);
   const auto recipe = recipe_with_lora();
