@@ -90,16 +90,18 @@ void Calibration::add(double confidence, bool right) {
   bin.confidence += confidence;
   bin.right += right;
   ++bin.count;
+  bin.squares += (confidence - right) * (confidence - right);
 }
 
 void Calibration::report(const std::string& name, const std::string& bins,
                          ScoreReport& report) const {
-  double gap = 0, count = 0;
+  double gap = 0, count = 0, squares = 0;
   Json list = Json::array();
   for (std::size_t i = 0; i < bins_.size(); ++i) {
     const Bin& bin = bins_[i];
     gap += std::abs(bin.confidence - bin.right);
     count += bin.count;
+    squares += bin.squares;
     if (bin.count == 0) continue;
     list.push_back({{"from", static_cast<double>(i) / 10},
                     {"count", bin.count},
@@ -107,7 +109,9 @@ void Calibration::report(const std::string& name, const std::string& bins,
                     {"accuracy", bin.right / bin.count}});
   }
   if (count == 0) return;
-  report.figures.push_back({name, gap / count, gap, count, std::nullopt, ""});
+  // With each bin's sign as it is, the error is a mean of signed differences.
+  report.figures.push_back(
+      mean_figure(name, gap, count, squares, "normal, with the signs of the bins"));
   report.facts.emplace_back(bins, list.dump());
 }
 

@@ -58,6 +58,7 @@ class Calibration {
  private:
   struct Bin {
     double confidence = 0, right = 0, count = 0;
+    double squares = 0;  ///< of each answer's confidence less 1 or 0
   };
   std::array<Bin, 10> bins_{};
 };

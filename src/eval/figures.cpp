@@ -37,8 +37,37 @@ Figure mean_figure(const std::string& name, double sum, double count,
   return out;
 }
 
+Figure mean_figure(const std::string& name, double sum, double count, double squares,
+                   const std::string& interval_kind) {
+  Figure out{name, count > 0 ? sum / count : -1, sum, count, std::nullopt, ""};
+  if (count < 2) return out;
+  const double spread = std::max(0.0, squares - count * out.value * out.value);
+  const double half = kZ * std::sqrt(spread / (count - 1) / count);
+  out.interval = {out.value - half, out.value + half};
+  out.interval_kind = interval_kind;
+  return out;
+}
+
 Figure mean_figure(const std::string& name, const std::vector<double>& terms) {
   return mean_figure(name, pairwise_sum(terms), static_cast<double>(terms.size()), terms, "normal");
+}
+
+Figure ratio_figure(const std::string& name, const std::vector<double>& tops,
+                    const std::vector<double>& bottoms) {
+  const double top = pairwise_sum(tops), bottom = pairwise_sum(bottoms);
+  Figure out{name, bottom > 0 ? top / bottom : -1, top, bottom, std::nullopt, ""};
+  const auto n = static_cast<double>(tops.size());
+  if (bottom <= 0 || tops.size() < 2) return out;
+  std::vector<double> squares;
+  squares.reserve(tops.size());
+  for (std::size_t i = 0; i < tops.size(); ++i) {
+    const double rest = tops[i] - out.value * bottoms[i];
+    squares.push_back(rest * rest);
+  }
+  const double half = kZ * std::sqrt(pairwise_sum(squares) * n / (n - 1)) / bottom;
+  out.interval = {out.value - half, out.value + half};
+  out.interval_kind = "normal, of a ratio over pictures";
+  return out;
 }
 
 Figure share_figure(const std::string& name, double hits, double count) {

@@ -14,8 +14,19 @@ double pairwise_sum(const std::vector<double>& values);
 Figure mean_figure(const std::string& name, double sum, double count,
                    const std::vector<double>& terms, const std::string& interval_kind);
 
+/// The same from the sum of the terms' squares.
+Figure mean_figure(const std::string& name, double sum, double count, double squares,
+                   const std::string& interval_kind);
+
 /// Mean of `terms` with a normal interval.
 Figure mean_figure(const std::string& name, const std::vector<double>& terms);
+
+/// A ratio of two sums over independent samples, with the interval of its linear part (the delta
+/// method): that of the mean of top - ratio * bottom.
+///
+/// source    Cochran 1977, Sampling Techniques, section 2.11
+Figure ratio_figure(const std::string& name, const std::vector<double>& tops,
+                    const std::vector<double>& bottoms);
 
 /// A share hits / count with Wilson's interval.
 ///

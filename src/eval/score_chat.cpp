@@ -71,6 +71,7 @@ bool names_object(const std::string& phrase, const std::string& object) {
 void score_grounded_chat(const ScoreInput& input, ScoreReport& report,
                          std::vector<WrongAnswer>& wrong) {
   double hits = 0, said_pairs = 0, true_pairs = 0, phrases = 0, boxless = 0;
+  std::vector<double> twice_hits, pairs;  // of each answer
   for (const Answered& answer : input.answers) {
     std::vector<Pair> said, truth;
     for (const PredictedPhrase& phrase : answer.prediction->phrases) {
@@ -88,6 +89,8 @@ void score_grounded_chat(const ScoreInput& input, ScoreReport& report,
     hits += static_cast<double>(found);
     said_pairs += static_cast<double>(said.size());
     true_pairs += static_cast<double>(truth.size());
+    twice_hits.push_back(2 * static_cast<double>(found));
+    pairs.push_back(static_cast<double>(said.size() + truth.size()));
     if (found == truth.size()) continue;
     WrongAnswer error{&answer,
                       {},
@@ -99,8 +102,7 @@ void score_grounded_chat(const ScoreInput& input, ScoreReport& report,
   report.figures.push_back(share_figure("precision", hits, said_pairs));
   report.figures.push_back(share_figure("recall", hits, true_pairs));
   // F1 = 2 hits / (pairs said + true pairs), the harmonic mean of the two.
-  const double pairs = said_pairs + true_pairs;
-  report.figures.push_back({"f1", pairs > 0 ? 2 * hits / pairs : -1, 2 * hits, pairs, {}, ""});
+  report.figures.push_back(ratio_figure("f1", twice_hits, pairs));
   report.figures.push_back(share_figure("phrases_without_box", boxless, phrases));
 }
 

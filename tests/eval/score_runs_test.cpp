@@ -11,6 +11,7 @@
 #include "eval/annotations.h"
 #include "eval/clean_caption.h"
 #include "eval/data_folder.h"
+#include "eval/figures.h"
 #include "eval/run_folders.h"
 #include "eval/score_protocols.h"
 #include "groma/evaluate.h"
@@ -92,6 +93,8 @@ TEST(ScoreRuns, RecCountsAndFaults) {
           {"right", 1}, {"not_proposed", 1}, {"not_chosen", 1}, {"too_loose", 1}, {"unknown", 0}}));
   // Four answers of score 0.9 (as a float), one of them right.
   EXPECT_NEAR(figure(report, "ece_score").value, 0.65, 1e-6);
+  ASSERT_TRUE(figure(report, "ece_score").interval);
+  EXPECT_NEAR((*figure(report, "ece_score").interval)[0], 0.65 - 1.959964 * 0.25, 1e-6);
   ASSERT_TRUE(figure(report, "accuracy").interval);
   EXPECT_NEAR((*figure(report, "accuracy").interval)[0], 0.0456, 1e-4);  // Wilson, 1 of 4
   EXPECT_NEAR((*figure(report, "accuracy").interval)[1], 0.6994, 1e-4);
@@ -306,6 +309,15 @@ TEST(ScoreRuns, GroundingCutsToAsManyBoxesAsThereAre) {
                            {"category_id", 4},
                            {"bbox", {70.0, 70.0, 20.0, 20.0}},
                            {"score", 1.0}}));
+}
+
+TEST(ScoreRuns, ARatioHasTheIntervalOfItsLinearPart) {
+  const auto ratio = ratio_figure("f1", {2, 4}, {4, 5});
+  EXPECT_NEAR(ratio.value, 2.0 / 3, 1e-12);
+  ASSERT_TRUE(ratio.interval);
+  EXPECT_NEAR((*ratio.interval)[1] - ratio.value, 1.959964 * 4 / 27, 1e-6);
+  EXPECT_FALSE(ratio_figure("f1", {2}, {4}).interval);
+  EXPECT_EQ(ratio_figure("f1", {0, 0}, {0, 0}).value, -1);
 }
 
 TEST(ScoreRuns, GroundedChatCountsPairsOfPhraseAndBox) {
