@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the build needs: Debian packages that are missing, and LibTorch in a folder of its own.
-#   scripts/setup.sh [--cuda]
+#   scripts/setup.sh [--cuda] [--fuzz]
 # LibTorch goes to ${GROMA_DEPS:-~/.cache/groma}/libtorch-VERSION; a second run finds it and does nothing.
 # --cuda also takes the CUDA libraries that a program needs on an NVIDIA GPU (about 2 GiB more).
+# --fuzz also installs clang, which scripts/fuzz.sh needs.
 # Where nvcc is installed, the CUDA part of LibTorch is unpacked too, so that CUDA code can be linked.
 set -euo pipefail
 
@@ -34,8 +35,9 @@ if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then want="lin
 for argument in "$@"; do
   case $argument in
     --cuda) want="cuda" ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) say "unknown option '$argument'; use --cuda or nothing"; exit 2 ;;
+    --fuzz) packages+=(clang libclang-rt-dev llvm) ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) say "unknown option '$argument'; use --cuda, --fuzz or nothing"; exit 2 ;;
   esac
 done
 

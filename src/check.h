@@ -1,11 +1,28 @@
 #pragma once
 
+#include <new>
 #include <sstream>
 #include <string>
 
 #include "groma/error.h"
 
 namespace groma {
+
+/// The same text with every control character but the line feed as \xNN: messages quote files that
+/// may hold anything, and a terminal obeys what it is sent.
+inline std::string printable(const std::string& text) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte >= 0x20 && byte != 0x7f) || c == '\n') {
+      out += c;
+    } else {
+      out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+  }
+  return out;
+}
 
 /// Throws an Error whose message is all `parts` written one after the other, unless `condition`.
 ///
@@ -16,7 +33,8 @@ void require(bool condition, const Parts&... parts) {
     return;
   std::ostringstream message;
   (message << ... << parts);
-  throw Error(message.str());
+  if (!message) throw std::bad_alloc();  // streams keep it to themselves
+  throw Error(printable(message.str()));
 }
 
 }  // namespace groma

@@ -11,6 +11,7 @@
 #include "check.h"
 #include "engine.h"
 #include "regions/boxes.h"
+#include "regions/given_boxes.h"
 #include "regions/select.h"
 #include "session.h"
 

@@ -14,6 +14,8 @@
 namespace groma {
 namespace {
 
+constexpr int kMostThreads = 4096;
+
 const char* name_of(at::ScalarType dtype) {
   switch (dtype) {
     case at::kFloat:
@@ -130,21 +132,23 @@ void require_memory(const ModelInfo& info, at::ScalarType dtype,
                     std::optional<ops::WeightType> quantized) {
   constexpr double kGiB = 1024.0 * 1024 * 1024;
   constexpr double kWork = 1.0;  // GiB for activations
-  const auto language = info.stages.back().parameters;
-  const double saved = !quantized                             ? 0
-                       : *quantized == ops::WeightType::kInt8 ? 0.9
-                                                              : 1.35;  // bytes a number, about
-  const auto gib = [&](int64_t width) {
-    return (static_cast<double>(info.parameters * width) - saved * static_cast<double>(language)) /
-               kGiB +
-           kWork;
+  const auto language = static_cast<double>(info.stages.back().parameters);
+  // Bytes that a quantised number saves, about.
+  constexpr double kSavedInt8 = 0.9, kSavedInt4 = 1.35;
+  const auto gib = [&](int64_t width, double saved) {
+    return (static_cast<double>(info.parameters * width) - saved * language) / kGiB + kWork;
   };
   const auto available = available_memory();
   if (available < 0) return;
   const auto free = static_cast<double>(available) / kGiB;
-  const auto needed = gib(static_cast<int64_t>(c10::elementSize(dtype)));
-  const char* advice = dtype == at::kFloat && gib(2) <= free ? "; dtype bfloat16 would fit"
-                                                             : "; use a machine with more memory";
+  const double saved = !quantized                             ? 0
+                       : *quantized == ops::WeightType::kInt8 ? kSavedInt8
+                                                              : kSavedInt4;
+  const auto needed = gib(static_cast<int64_t>(c10::elementSize(dtype)), saved);
+  const char* advice = "; use a machine with more memory";
+  if (gib(2, kSavedInt4) <= free) advice = "; dtype int4 would fit";
+  if (gib(2, kSavedInt8) <= free) advice = "; dtype int8 would fit";
+  if (gib(2, 0) <= free) advice = "; dtype bfloat16 would fit";
   require(needed <= free, "load: not enough memory: ", info.parameters, " parameters in ",
           name_of(dtype), " need ", needed, " GiB, ", free, " GiB are available", advice);
 }
@@ -153,7 +157,8 @@ void require_memory(const ModelInfo& info, at::ScalarType dtype,
 
 std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
                                                const LoadOptions& options) {
-  require(options.threads >= 0, "load: threads is ", options.threads, "; give 0 (all) or more");
+  require(options.threads >= 0 && options.threads <= kMostThreads, "load: threads is ",
+          options.threads, "; give 0 (all) to ", kMostThreads);
   const auto device = torch_device(options.device);
   auto config = read_config(directory);
   auto tokenizer = Tokenizer::load(directory);

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "answer/grounding.h"
 #include "check.h"
@@ -40,25 +39,6 @@ at::Tensor shuffled(const at::Tensor& kept, uint64_t seed) {
 }
 
 }  // namespace
-
-void validate_boxes(const std::vector<Box>& boxes, int width, int height) {
-  for (size_t i = 0; i < boxes.size(); ++i) {
-    const auto& [x1, y1, x2, y2] = boxes[i];
-    const auto shown = [&] {
-      std::ostringstream out;
-      out << "box " << i + 1 << " (" << x1 << ", " << y1 << ", " << x2 << ", " << y2 << ")";
-      return out.str();
-    };
-    require(std::isfinite(x1) && std::isfinite(y1) && std::isfinite(x2) && std::isfinite(y2),
-            "chat: ", shown(), " is not made of numbers; give x1,y1,x2,y2 in pixels");
-    require(x1 < x2 && y1 < y2, "chat: ", shown(),
-            " is empty or reversed; x1 < x2 and y1 < y2 are expected");
-    require(
-        x1 >= 0 && y1 >= 0 && x2 <= static_cast<float>(width) && y2 <= static_cast<float>(height),
-        "chat: ", shown(), " leaves the picture, which is ", width, " x ", height,
-        " pixels; give a box inside it");
-  }
-}
 
 Session::Impl::Impl(std::shared_ptr<const Groma::Impl> engine_, const Image& image,
                     const RegionOptions& options)

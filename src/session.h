@@ -97,7 +97,4 @@ struct Session::Impl {
   ExpandedPrompt cached_;  // what each position of the cache holds
 };
 
-/// Checks boxes in pixels against a picture; throws an Error naming the first bad one.
-void validate_boxes(const std::vector<Box>& boxes, int width, int height);
-
 }  // namespace groma

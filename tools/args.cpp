@@ -1,11 +1,11 @@
 #include "args.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
 
+#include "check.h"
 #include "terminal.h"
 
 namespace groma::cli {
@@ -77,19 +77,6 @@ void add_format_options(CLI::App& command, std::optional<Format>& format, std::s
       ->capture_default_str();
 }
 
-std::optional<Box> parse_box(const std::string& text) {
-  float values[4] = {};
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (int i = 0; i < 4; ++i) {
-    const auto [next, error] = std::from_chars(at, end, values[i]);
-    const bool closed = i == 3 ? next == end : next != end && *next == ',';
-    if (error != std::errc() || !closed) return std::nullopt;
-    at = next + 1;
-  }
-  return Box{values[0], values[1], values[2], values[3]};
-}
-
 Groma load_model(const ModelArgs& args) {
   auto options = args.options;
   ProgressBar bar("loading " + args.directory);
@@ -104,7 +91,15 @@ Image open_image(const std::string& file) {
 }
 
 std::string read_stdin() {
-  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  constexpr std::size_t kMostBytes = std::size_t{1} << 30;  // as much as of a picture's file
+  std::string text;
+  char buffer[1 << 16];
+  while (std::cin.read(buffer, sizeof(buffer)) || std::cin.gcount() > 0) {
+    text.append(buffer, static_cast<std::size_t>(std::cin.gcount()));
+    require(text.size() <= kMostBytes, "read standard input: more than ", kMostBytes,
+            " bytes, at most that many are read; check what is sent there");
+  }
+  return text;
 }
 
 }  // namespace groma::cli

@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "conversation.h"
 #include "interrupt.h"
+#include "regions/given_boxes.h"
 
 namespace groma {
 namespace {
@@ -57,7 +58,7 @@ void add_generation_options(CLI::App& command, ChatArgs& args) {
 void add_box_option(CLI::App& command, std::vector<Box>& boxes) {
   const auto add = [&boxes](const std::vector<std::string>& given) {
     for (const auto& text : given) {
-      const auto box = cli::parse_box(text);
+      const auto box = parse_box(text);
       if (!box) throw CLI::ValidationError("'" + text + "' is not x1,y1,x2,y2, four pixel numbers");
       boxes.push_back(*box);
     }

@@ -10,6 +10,7 @@
 #include "check.h"
 #include "line_reader.h"
 #include "output.h"
+#include "regions/given_boxes.h"
 #include "terminal.h"
 
 namespace groma::cli {

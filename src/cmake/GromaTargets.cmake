@@ -2,8 +2,13 @@
 
 function(groma_target name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  set(assertions "")
+  if(GROMA_SANITIZE)
+    set(assertions $<$<COMPILE_LANGUAGE:CXX>:-D_GLIBCXX_ASSERTIONS>)
+  endif()
   target_compile_options(${name} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unknown-pragmas>
+    ${assertions}
     # gcc 12 sees overlaps in string concatenation that are none (its bug 105651).
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${GROMA_WERROR}>>:-Werror>)
@@ -17,6 +22,15 @@ function(groma_target name)
       $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CONFIG:Release>>:-D_FORTIFY_SOURCE=2>)
   endif()
   target_link_options(${name} PRIVATE -Wl,-z,relro,-z,now)
+endfunction()
+
+# Checks at run time for what reads files and text that nobody vouches for: every index into a
+# container, every copy of known size, every large stack frame. No inner loops are among it.
+function(groma_harden name)
+  if(NOT GROMA_SANITIZE)
+    target_compile_options(${name} PRIVATE -D_GLIBCXX_ASSERTIONS -fstack-clash-protection
+      $<$<CONFIG:Release>:-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
+  endif()
 endfunction()
 
 # Lets a program take the precompiled LibTorch headers of groma_model.

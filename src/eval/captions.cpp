@@ -20,6 +20,7 @@ constexpr double kSigma = 6.0;                  // width of CIDEr-D's length pen
 constexpr double kBeta = 1.2;                   // of ROUGE-L: recall weighs more than precision
 constexpr double kSmall = 1e-9, kTiny = 1e-15;  // BLEU's guards against dividing by 0
 constexpr int kResamples = 500;
+constexpr std::size_t kMostWords = 10'000;  // of a caption; the time of ROUGE-L is its square
 
 /// Up to four words by number; 0 fills the rest.
 using Ngram = std::array<std::uint32_t, kMaxN>;
@@ -262,6 +263,9 @@ double rouge_l(const CaptionPair& pair, Vocabulary& vocabulary) {
   double precision = 0, recall = 0;
   for (const std::string& text : pair.references) {
     const auto reference = vocabulary.fields(text);
+    const auto longest = std::max(caption.size(), reference.size());
+    require(longest <= kMostWords, "compare captions: one has ", longest, " words, at most ",
+            kMostWords, " are compared; leave it out");
     const auto common = static_cast<double>(common_subsequence(reference, caption));
     precision = std::max(precision, common / static_cast<double>(caption.size()));
     recall = std::max(recall, common / static_cast<double>(reference.size()));

@@ -7,6 +7,7 @@
 #include "eval/questions.h"
 #include "language/generate.h"
 #include "regions/boxes.h"
+#include "regions/given_boxes.h"
 
 namespace groma::eval {
 namespace {

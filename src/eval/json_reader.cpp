@@ -5,12 +5,14 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "check.h"
 #include "io/file.h"
 
 namespace groma::eval {
 namespace {
 
-constexpr std::size_t kMaxDepth = 64;  // annotation files nest six deep
+constexpr std::size_t kMaxDepth = 64;   // annotation files nest six deep
+constexpr std::size_t kMostShown = 40;  // bytes of a key or number in a message
 
 bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
@@ -37,6 +39,17 @@ void append_utf8(std::string& out, std::uint32_t code) {
 JsonReader::JsonReader(std::string_view text, const std::string& name)
     : text_(text), name_(io::quote(name)) {
   if (text_.substr(0, 3) == "\xEF\xBB\xBF") at_ = 3;  // byte order mark
+}
+
+void JsonReader::refuse(const std::string& message) const {
+  std::string text = where();
+  text += (text.empty() ? "" : ": ") + message;
+  // A message is one line, whatever the keys and texts of the file hold.
+  for (auto at = text.find('\n'); at != text.npos; at = text.find('\n', at)) {
+    text.replace(at, 1, "\\x0a");
+  }
+  require(false, "read ", name_, ": ", text);
+  __builtin_unreachable();
 }
 
 void JsonReader::blanks() {
@@ -212,8 +225,9 @@ double JsonReader::number() {
     value = std::strtod(std::string(text).c_str(), nullptr);  // too small becomes 0
   }
   demand(result.ec != std::errc::invalid_argument && result.ptr == text.data() + text.size(),
-         "found ", text, ", expected a number");
-  demand(std::isfinite(value), "found ", text, ", which is too large for a number");
+         "found ", text.substr(0, kMostShown), ", expected a number");
+  demand(std::isfinite(value), "found ", text.substr(0, kMostShown),
+         ", which is too large for a number");
   return value;
 }
 
@@ -225,8 +239,9 @@ float JsonReader::float_number() {
     value = std::strtof(std::string(text).c_str(), nullptr);  // too small becomes 0
   }
   demand(result.ec != std::errc::invalid_argument && result.ptr == text.data() + text.size(),
-         "found ", text, ", expected a number");
-  demand(std::isfinite(value), "found ", text, ", which is too large for a number");
+         "found ", text.substr(0, kMostShown), ", expected a number");
+  demand(std::isfinite(value), "found ", text.substr(0, kMostShown),
+         ", which is too large for a number");
   return value;
 }
 
@@ -323,7 +338,7 @@ std::string JsonReader::where() const {
       path += ']';
     } else if (!frame.key.empty()) {
       if (!path.empty()) path += ".";
-      path += frame.key;
+      path += frame.key.substr(0, kMostShown);
     }
   }
   return path;

@@ -1,11 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "check.h"
 
 namespace groma::eval {
 
@@ -77,8 +76,9 @@ class JsonReader {
   void demand(bool condition, const Parts&... parts) const {
     if (condition) [[likely]]
       return;
-    const std::string place = where();
-    require(false, "read ", name_, ": ", place, place.empty() ? "" : ": ", parts...);
+    std::ostringstream message;
+    (message << ... << parts);
+    refuse(message.str());
   }
 
  private:
@@ -88,6 +88,7 @@ class JsonReader {
     std::string_view key;  ///< of the member, as written
   };
 
+  [[noreturn]] void refuse(const std::string& message) const;
   void blanks();
   bool open(char bracket, const char* what);
   bool next(char bracket);

@@ -13,6 +13,8 @@
 namespace groma::eval {
 namespace {
 
+constexpr std::int64_t kMostRegions = 1'000'000;
+
 template <typename Number>
 void append(std::string& out, Number value) {
   char text[40];
@@ -129,6 +131,8 @@ std::vector<PredictedPhrase> read_phrases(JsonReader& json) {
       if (key == "text") phrase.text = json.string();
       if (key == "regions") {
         for (const std::int64_t place : json.integers()) {
+          json.demand(place >= 0 && place <= kMostRegions, "found ", place, ", expected 0 to ",
+                      kMostRegions);
           phrase.regions.push_back(static_cast<int>(place));
         }
       }
@@ -232,7 +236,10 @@ Prediction parse_prediction(std::string_view line, const std::string& name) {
     } else if (key == "text") {
       out.text = json.string();
     } else if (key == "regions_kept") {
-      out.regions_kept = static_cast<int>(json.integer());
+      const std::int64_t kept = json.integer();
+      json.demand(kept >= 0 && kept <= kMostRegions, "found ", kept, ", expected 0 to ",
+                  kMostRegions);
+      out.regions_kept = static_cast<int>(kept);
     } else if (key == "regions") {
       json.array([&](std::size_t) { out.regions.push_back(read_region(json)); });
       has_regions = true;

@@ -28,10 +28,20 @@ std::string without_crop(const std::string& file_name) {
   return file_name.substr(0, bar) + file_name.substr(dot);
 }
 
+std::string json_list(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const auto& text : texts) out += (out.empty() ? "[" : ",") + json_line(text);
+  return out.empty() ? "[]" : out + "]";
+}
+
+/// A pickle may say that all its references are one and the same: a small file could ask for any
+/// amount of memory. Real ones need less than this many times their size.
+constexpr std::size_t kMostCopies = 64;
+
 class Reader {
  public:
-  Reader(const AnnotationFile& file, Dataset instances)
-      : file_(file), instances_(std::move(instances)) {
+  Reader(const AnnotationFile& file, Dataset instances, std::size_t bytes)
+      : file_(file), instances_(std::move(instances)), room_(kMostCopies * (bytes + 1024)) {
     for (std::uint32_t i = 0; i < instances_.annotations.size(); ++i) {
       boxes_[instances_.annotations[i].id] = i;
     }
@@ -51,6 +61,7 @@ class Reader {
  private:
   void read_ref(const PickleCursor& ref) {
     const std::string split = ref.field("split").text();
+    charge(split.size());
     splits_.insert(split);
     if (!file_.split.empty() && split != file_.split) return;
     const std::int64_t ann_id = ref.field("ann_id").integer();
@@ -84,14 +95,24 @@ class Reader {
         entry.extra.emplace_back("raw", json_line(sentence.field("raw").text()));
       }
       if (sentence.has("tokens")) {
-        entry.extra.emplace_back("tokens", json_line(sentence.field("tokens").texts()));
+        entry.extra.emplace_back("tokens", json_list(sentence.field("tokens").texts()));
       }
+      std::size_t extra = 0;
+      for (const auto& [field, text] : entry.extra) extra += field.size() + text.size();
+      charge(sizeof(Entry) + sizeof(Annotation) + name.size() + entry.text.size() + extra);
       Annotation own = box;
       own.id = static_cast<std::int64_t>(data_.annotations.size()) + 1;
       own.entry_id = entry.id;
       data_.entries.push_back(std::move(entry));
       data_.annotations.push_back(std::move(own));
     }
+  }
+
+  /// Takes account of memory that a reference makes us fill.
+  void charge(std::size_t bytes) {
+    require(bytes <= room_, "read ", io::quote(file_.path), ": its references take more than ",
+            kMostCopies, " times the memory of the file; the file is damaged or hostile");
+    room_ -= bytes;
   }
 
   std::string splits() const {
@@ -105,6 +126,7 @@ class Reader {
   std::unordered_map<std::int64_t, std::uint32_t> boxes_;
   std::set<std::string> splits_;
   Dataset data_;
+  std::size_t room_;  // bytes that may still be taken
 };
 
 }  // namespace
@@ -123,7 +145,8 @@ Dataset read_refer(std::string_view pickle, const AnnotationFile& file) {
   const auto mapped = io::MappedFile::open(beside);
   Dataset instances = read_coco_shaped(mapped->bytes(), beside, Format::kCoco);
   const Pickle refs = read_pickle(pickle, file.path);
-  Dataset data = Reader(file, std::move(instances)).read({*refs.root, file.path, "refs"});
+  Dataset data = Reader(file, std::move(instances), pickle.size() + mapped->size())
+                     .read({*refs.root, file.path, "refs"});
   data.path = file.path;
   return data;
 }

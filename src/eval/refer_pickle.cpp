@@ -13,6 +13,7 @@ namespace groma::eval {
 namespace {
 
 constexpr const char* kDamaged = "; the file is damaged, fetch it again";
+constexpr std::size_t kMostKeys = 1000;  // of a dict, as they are searched one by one
 
 void append_code_point(std::string& out, std::uint32_t code) {
   if (code < 0x80) {
@@ -323,6 +324,8 @@ class Machine {
     auto* dict = std::get_if<Dict>(&top()->data);
     require(dict != nullptr && items.size() % 2 == 0, where_, "sets items of what is no dict",
             kDamaged);
+    require(dict->size() + items.size() / 2 <= kMostKeys, where_, "a dict of more than ", kMostKeys,
+            " entries; a reference has some ten", kDamaged);
     for (std::size_t i = 0; i < items.size(); i += 2) dict->emplace_back(items[i], items[i + 1]);
     return true;
   }

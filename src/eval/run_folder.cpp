@@ -54,10 +54,10 @@ RunFolder::RunFolder(const std::string& folder, RunRecord record, bool resume)
   }
   // The lock goes with the process, however it ends.
   const std::string path = file("predictions.jsonl");
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  require(descriptor_ >= 0, "write ", io::quote(path), ": ", std::strerror(errno),
+  answers_.descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  require(answers_.descriptor >= 0, "write ", io::quote(path), ": ", std::strerror(errno),
           "; check that the folder can be written");
-  require(::flock(descriptor_, LOCK_EX | LOCK_NB) == 0, "run into ", io::quote(folder),
+  require(::flock(answers_.descriptor, LOCK_EX | LOCK_NB) == 0, "run into ", io::quote(folder),
           ": another process writes there; wait for it, or choose another folder");
   remove_leftovers(folder);
   write_run_record(record_, file("run.json"));
@@ -65,8 +65,8 @@ RunFolder::RunFolder(const std::string& folder, RunRecord record, bool resume)
   times_.open(file("timings.jsonl"), std::ios::app);
 }
 
-RunFolder::~RunFolder() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+RunFolder::OpenFile::~OpenFile() {
+  if (descriptor >= 0) ::close(descriptor);
 }
 
 void RunFolder::take_up(bool resume) {
@@ -79,17 +79,17 @@ void RunFolder::take_up(bool resume) {
             " comes twice in predictions.jsonl; choose another folder");
     count(one);
   }
-  require(::ftruncate(descriptor_, static_cast<off_t>(whole)) == 0, "write ", io::quote(path), ": ",
-          std::strerror(errno));
+  require(::ftruncate(answers_.descriptor, static_cast<off_t>(whole)) == 0, "write ",
+          io::quote(path), ": ", std::strerror(errno));
 }
 
 void RunFolder::add(const Prediction& prediction) {
   const std::string line = prediction_line(prediction);
   std::string_view rest = line;
   while (!rest.empty()) {
-    const auto count = ::write(descriptor_, rest.data(), rest.size());
+    const auto count = ::write(answers_.descriptor, rest.data(), rest.size());
     if (count < 0 && errno == EINTR) continue;
-    require(count >= 0, "write ", io::quote(file("predictions.jsonl")), ": ", std::strerror(errno),
+    require(count > 0, "write ", io::quote(file("predictions.jsonl")), ": ", std::strerror(errno),
             "; make room and go on with --resume");
     rest.remove_prefix(static_cast<std::size_t>(count));
   }

@@ -18,9 +18,6 @@ class RunFolder {
   /// throws    Error when the folder holds another run, or one and `resume` is not set, or when
   ///           another process writes to it
   RunFolder(const std::string& folder, RunRecord record, bool resume);
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
 
   /// Keys of the answers that are there.
   const std::unordered_set<std::string>& keys() const { return keys_; }
@@ -42,11 +39,20 @@ class RunFolder {
   void take_up(bool resume);
   void count(const Prediction& prediction);
 
+  /// A file that is closed on every way out, that of a constructor too.
+  struct OpenFile {
+    OpenFile() = default;
+    ~OpenFile();
+    OpenFile(const OpenFile&) = delete;
+    OpenFile& operator=(const OpenFile&) = delete;
+    int descriptor = -1;
+  };
+
   const std::string folder_;
   RunRecord record_;
   std::unordered_set<std::string> keys_;
   std::size_t failed_ = 0, skipped_ = 0;
-  int descriptor_ = -1;  // of predictions.jsonl
+  OpenFile answers_;  // predictions.jsonl
   std::ofstream times_;
 };
 

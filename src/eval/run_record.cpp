@@ -24,17 +24,35 @@ constexpr std::array<std::pair<const char*, RecRule>, 3> kRules = {
     {{"groma", RecRule::kGroma}, {"mdetr", RecRule::kMdetr}, {"ferret", RecRule::kFerret}}};
 
 /// A field of run.json, of the type asked for.
-template <typename Value>
-Value field(const nlohmann::json& object, const char* name, const std::string& path) {
+template <typename Value, typename Object>
+Value field(const Object& object, const char* name, const std::string& path) {
   const auto found = object.find(name);
   require(found != object.end(), "read ", io::quote(path), ": no '", name,
           "'; the file was not written by groma eval run");
   try {
-    return found->get<Value>();
+    return found->template get<Value>();
   } catch (const nlohmann::json::exception&) {
     require(false, "read ", io::quote(path), ": ", name, ": found ", found->type_name());
     throw;
   }
+}
+
+/// The same; `missing` where there is no such field.
+template <typename Value, typename Object>
+Value field_or(const Object& object, const char* name, const Value& missing,
+               const std::string& path) {
+  return object.contains(name) ? field<Value>(object, name, path) : missing;
+}
+
+/// What the functions of RunRecord take from the identity is there and of the right type.
+void check_identity(const Json& identity, const std::string& path) {
+  require(identity.is_object(), "read ", io::quote(path), ": identity: expected an object");
+  protocol_named(field<std::string>(identity, "protocol", path));
+  field_or<std::uint64_t>(identity, "seed", 0, path);
+  field_or<std::size_t>(identity, "limit", 0, path);
+  if (field_or<std::string>(identity, "prompt_index", "", path) != "all") return;
+  require(identity.contains("prompts") && identity["prompts"].is_array(), "read ", io::quote(path),
+          ": identity: no list 'prompts'");
 }
 
 }  // namespace
@@ -100,16 +118,15 @@ RunRecord read_run_record(const std::string& path) {
   require(file.is_object(), "read ", io::quote(path), ": expected an object");
   RunRecord out;
   out.identity = Json::parse(field<nlohmann::json>(file, "identity", path).dump());
-  require(out.identity.is_object() && out.identity.contains("protocol") &&
-              out.identity["protocol"].is_string(),
-          "read ", io::quote(path), ": identity: no 'protocol'");
+  check_identity(out.identity, path);
   const auto annotations = field<nlohmann::json>(file, "annotations", path);
   require(annotations.is_object(), "read ", io::quote(path), ": annotations: expected an object");
   out.annotations.path = field<std::string>(annotations, "path", path);
-  out.annotations.format = format_named(annotations.value("format", std::string("auto")));
-  out.annotations.instances = annotations.value("instances", std::string());
-  out.annotations.split = annotations.value("split", std::string());
-  out.annotations.allow_google = annotations.value("allow_google", false);
+  const std::string none;
+  out.annotations.format = format_named(field_or<std::string>(annotations, "format", "auto", path));
+  out.annotations.instances = field_or(annotations, "instances", none, path);
+  out.annotations.split = field_or(annotations, "split", none, path);
+  out.annotations.allow_google = field_or(annotations, "allow_google", false, path);
   const auto shard = field<std::vector<int>>(file, "shard", path);
   require(shard.size() == 2 && shard[0] >= 0 && shard[0] < shard[1], "read ", io::quote(path),
           ": shard: expected [number, count]");

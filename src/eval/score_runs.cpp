@@ -77,8 +77,7 @@ void check_same_run(const std::vector<Part>& parts) {
 /// All parts of a run, put together.
 class Merged {
  public:
-  Merged(std::vector<Part> parts, const RunScoreOptions& options)
-      : parts_(std::move(parts)), options_(options) {
+  Merged(std::vector<Part> parts, const RunScoreOptions& options) : parts_(std::move(parts)) {
     check_same_run(parts_);
     const bool recorded = parts_[0].record.has_value();
     require(recorded || (options.protocol && options.annotations), "score ",
@@ -160,7 +159,6 @@ class Merged {
   }
 
   std::vector<Part> parts_;
-  const RunScoreOptions& options_;
   Protocol protocol_ = Protocol::kRec;
   Dataset dataset_;
   std::string annotation_sum_;

@@ -161,11 +161,11 @@ bool read_png(png_structp png, png_infop info, PngSource& source, int width, int
 
 void decode_png(Bytes bytes, cv::Mat& rgb, const std::string& name) {
   PngSource source{bytes, {}};
+  std::vector<png_bytep> rows(rgb.rows);
+  for (int y = 0; y < rgb.rows; ++y) rows[y] = rgb.ptr(y);
   png_structp png =
       png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, fail_png, ignore_png_warning);
   png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
-  std::vector<png_bytep> rows(rgb.rows);
-  for (int y = 0; y < rgb.rows; ++y) rows[y] = rgb.ptr(y);
   const bool whole = info != nullptr && read_png(png, info, source, rgb.cols, rgb.rows, rows);
   png_destroy_read_struct(&png, &info, nullptr);
   require(whole, "open ", io::quote(name), ": the png is damaged (", source.failure.text,

@@ -89,8 +89,7 @@ std::string quote(std::string_view text, std::size_t most) {
   return out;
 }
 
-MappedFile::MappedFile(std::string path, const char* data, std::size_t size)
-    : path_(std::move(path)), data_(data), size_(size) {}
+MappedFile::MappedFile(std::string path) : path_(std::move(path)) {}
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
@@ -104,14 +103,15 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   const auto status = status_of(file, path);
   require(S_ISREG(status.st_mode), "open ", quote(path),
           ": found a pipe or device, expected a regular file; name a file on disk");
-  const auto size = static_cast<std::size_t>(status.st_size);
-  void* data = nullptr;
-  if (size > 0) {
-    data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.value(), 0);
+  // The object first: nothing may fail between mapping and keeping what was mapped.
+  const std::shared_ptr<MappedFile> mapped(new MappedFile(path));
+  if (status.st_size > 0) {
+    const auto size = static_cast<std::size_t>(status.st_size);
+    void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.value(), 0);
     require(data != MAP_FAILED, "map ", quote(path), ": ", reason(errno));
+    mapped->data_ = static_cast<const char*>(data);
+    mapped->size_ = size;
   }
-  std::shared_ptr<const MappedFile> mapped(
-      new MappedFile(path, static_cast<const char*>(data), size));
   require(mapped->bytes().substr(0, kLfsPointer.size()) != kLfsPointer, "open ", quote(path),
           ": found a Git LFS pointer, expected the file it stands for; run 'git lfs pull'");
   return mapped;
@@ -176,7 +176,7 @@ void AtomicFile::write(std::string_view bytes) {
   while (!bytes.empty()) {
     const auto count = ::write(descriptor_, bytes.data(), std::min(bytes.size(), kMost));
     if (count < 0 && errno == EINTR) continue;
-    require(count >= 0, "write ", quote(path_), ": ", reason(errno),
+    require(count > 0, "write ", quote(path_), ": ", reason(count < 0 ? errno : EIO),
             "; nothing was changed under that name");
     bytes.remove_prefix(static_cast<std::size_t>(count));
   }

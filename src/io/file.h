@@ -34,11 +34,11 @@ class MappedFile {
   void release(std::size_t begin, std::size_t count) const;
 
  private:
-  MappedFile(std::string path, const char* data, std::size_t size);
+  explicit MappedFile(std::string path);
 
   std::string path_;
-  const char* data_;
-  std::size_t size_;
+  const char* data_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 /// Reads a file of at most `max_bytes`; works on pipes too.

@@ -6,15 +6,16 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 #include <string_view>
 #include <vector>
 
 #include "check.h"
-#include "io/json.h"
 #include "io/mapped_tensor.h"
 #include "io/pickle.h"
+#include "io/weight_index.h"
 
 namespace groma::io {
 namespace {
@@ -41,7 +42,6 @@ bool is_derived(const std::string& name) {
   return name.starts_with("llm.model.layers.") && name.ends_with(".self_attn.rotary_emb.inv_freq");
 }
 
-constexpr std::size_t kMostIndexBytes = 64'000'000;
 constexpr std::size_t kMostListed = 20;  // names of one kind in a message
 
 /// A format's names for its files, in order of preference.
@@ -65,34 +65,9 @@ std::string join(const std::vector<std::string>& lines) {
   return text;
 }
 
-bool is_plain_name(const std::string& name, const std::string& extension) {
-  return name.find('/') == std::string::npos && name.find('\\') == std::string::npos &&
-         name.find('\0') == std::string::npos && name.front() != '.' && name.ends_with(extension);
-}
-
-/// Names of the tensors in each file of an index.
-std::map<std::string, std::vector<std::string>> read_index(const std::string& path,
-                                                           const Format& format) {
-  const auto index = read_json(path, kMostIndexBytes);
-  const auto where = "read " + quote(path) + ": ";
-  require(index.is_object() && index.contains("weight_map") && index["weight_map"].is_object(),
-          where, "no object 'weight_map'; get the index again");
-  std::map<std::string, std::vector<std::string>> shards;
-  for (const auto& [tensor, file] : index["weight_map"].items()) {
-    require(file.is_string(), where, "the file of tensor ", quote(tensor),
-            " is not text; get the index again");
-    const auto name = file.get<std::string>();
-    require(!name.empty() && is_plain_name(name, format.extension), where, "tensor ", quote(tensor),
-            " is said to be in ", quote(name), ", expected the name of a ", format.extension,
-            " file in the same folder; get the index again");
-    shards[name].push_back(tensor);
-  }
-  require(!shards.empty(), where, "'weight_map' is empty; get the index again");
-  return shards;
-}
-
 TensorMap read_shards(const std::string& directory, const Format& format) {
-  const auto shards = read_index((fs::path(directory) / format.index).string(), format);
+  const auto shards =
+      read_weight_index((fs::path(directory) / format.index).string(), format.extension);
   std::vector<std::string> missing;
   for (const auto& [name, tensors] : shards) {
     if (!fs::exists(fs::path(directory) / name)) missing.push_back(quote(name));

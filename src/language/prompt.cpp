@@ -70,6 +70,8 @@ std::vector<TextPiece> conversation(const std::vector<Turn>& turns) {
 }
 
 std::vector<TextPiece> user_question(const std::string& prompt, int64_t boxes, bool grounded) {
+  require(prompt.size() <= kMostPromptBytes, "read the prompt: ", prompt.size(), " bytes, at most ",
+          kMostPromptBytes, " are read; shorten it");
   std::vector<TextPiece> pieces;
   if (grounded) pieces.push_back({"[grounding]", true});
   std::string_view rest = prompt;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -23,12 +24,15 @@ struct Turn {
 /// source    reference `conversation.py` (vicuna v1) and `run_groma.py`
 std::vector<TextPiece> conversation(const std::vector<Turn>& turns);
 
+/// More than any context holds: what is longer is refused before it is taken apart.
+inline constexpr std::size_t kMostPromptBytes = 1'000'000;
+
 /// Turns what a user typed into pieces: every "<box>" becomes
 /// <roi><refer_box></roi><refer_feat> (tagged), all else is plain; `grounded` puts [grounding]
 /// first.
 ///
 /// throws    Error when `boxes` > 0, the prompt holds "<box>" and the counts differ, or when it
-///           holds "<box>" and `boxes` is 0
+///           holds "<box>" and `boxes` is 0, and when it is longer than kMostPromptBytes
 std::vector<TextPiece> user_question(const std::string& prompt, int64_t boxes, bool grounded);
 
 /// Where regions and images go in the ids of a prompt.

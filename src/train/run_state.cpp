@@ -2,7 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <charconv>
+
 #include "check.h"
+#include "io/file.h"
 #include "io/safetensors.h"
 
 namespace groma::train {
@@ -27,6 +30,19 @@ std::string entry(const std::map<std::string, std::string>& metadata, const char
   require(found != metadata.end(), "read '", path, "': no '", key,
           "' in its metadata; this is not a training state");
   return found->second;
+}
+
+/// A whole number among the metadata.
+template <typename Number>
+Number number(const std::map<std::string, std::string>& metadata, const char* key,
+              const std::string& path) {
+  const auto text = entry(metadata, key, path);
+  Number value{};
+  const auto end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  require(result.ec == std::errc() && result.ptr == end, "read '", path, "': ", key, " is ",
+          io::quote(text, 40), ", expected a number; the file is damaged");
+  return value;
 }
 
 /// The same where states of earlier versions have no such entry.
@@ -73,19 +89,20 @@ RunState load_state(const std::string& path, MasterWeights& weights) {
     }
   }
   RunState state;
-  state.step = std::stoll(entry(metadata, "step", path));
-  state.seed = std::stoull(entry(metadata, "seed", path));
-  state.threads = std::stoi(entry(metadata, "threads", path));
+  state.step = number<std::int64_t>(metadata, "step", path);
+  state.seed = number<std::uint64_t>(metadata, "seed", path);
+  state.threads = number<int>(metadata, "threads", path);
   state.data = entry_or(metadata, "data", "");
   state.recipe = entry(metadata, "recipe", path);
-  weights.updates = std::stoll(entry(metadata, "updates", path));
+  weights.updates = number<std::int64_t>(metadata, "updates", path);
   return state;
 }
 
 void load_moved_values(const std::string& path, GromaModelImpl& model) {
   const auto tensors = io::read_safetensors(path);
   const auto metadata = io::read_safetensors_metadata(path);
-  const double scale = std::stod(entry_or(metadata, "lora_scale", "0"));
+  const double scale =
+      metadata.contains("lora_scale") ? number<double>(metadata, "lora_scale", path) : 0;
   const auto result = [&](const std::string& name, const at::Tensor* like) {
     const auto found = tensors.find("average/" + name);
     if (!like) return found == tensors.end() ? tensors.at("value/" + name) : found->second;

@@ -1,0 +1,40 @@
+#include "regions/given_boxes.h"
+
+#include <charconv>
+#include <cmath>
+#include <sstream>
+
+#include "check.h"
+
+namespace groma {
+
+std::optional<Box> parse_box(const std::string& text) {
+  float values[4] = {};
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (int i = 0; i < 4; ++i) {
+    const auto [next, error] = std::from_chars(at, end, values[i]);
+    const bool closed = i == 3 ? next == end : next != end && *next == ',';
+    if (error != std::errc() || !closed) return std::nullopt;
+    at = next + 1;
+  }
+  return Box{values[0], values[1], values[2], values[3]};
+}
+
+void validate_boxes(const std::vector<Box>& boxes, int width, int height) {
+  for (size_t i = 0; i < boxes.size(); ++i) {
+    const auto [x1, y1, x2, y2] = boxes[i];
+    std::ostringstream shown;
+    shown << "box " << i + 1 << " (" << x1 << ", " << y1 << ", " << x2 << ", " << y2 << ")";
+    require(std::isfinite(x1) && std::isfinite(y1) && std::isfinite(x2) && std::isfinite(y2),
+            "chat: ", shown.str(), " is not made of numbers; give x1,y1,x2,y2 in pixels");
+    require(x1 < x2 && y1 < y2, "chat: ", shown.str(),
+            " is empty or reversed; x1 < x2 and y1 < y2 are expected");
+    require(
+        x1 >= 0 && y1 >= 0 && x2 <= static_cast<float>(width) && y2 <= static_cast<float>(height),
+        "chat: ", shown.str(), " leaves the picture, which is ", width, " x ", height,
+        " pixels; give a box inside it");
+  }
+}
+
+}  // namespace groma
