@@ -13,6 +13,7 @@
 #include "regions/boxes.h"
 #include "regions/select.h"
 #include "session.h"
+#include "tiles.h"
 
 namespace groma {
 namespace {
@@ -113,7 +114,8 @@ std::vector<Region> Groma::propose(const Image& image, const RegionOptions& opti
   const auto config = select_config(*impl_, options);
   Timings timings;
   const auto picture = network_picture(*impl_, image, options.resize, timings);
-  const auto seen = see_picture(*impl_, picture, timings);
+  auto seen = see_picture(*impl_, picture, timings);
+  see_tiles(*impl_, image, options, seen, timings);
   const auto chosen = select_regions(seen.boxes_cxcywh, seen.scores,
                                      at::empty({0, 4}, seen.boxes_cxcywh.options()), config);
   const auto boxes = to_pixel_boxes(chosen.boxes_cxcywh, image.width(), image.height());

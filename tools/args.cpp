@@ -1,7 +1,6 @@
 #include "args.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
@@ -41,6 +40,20 @@ void add_region_options(CLI::App& command, RegionOptions& options) {
   command.add_option("--max-regions", options.max_regions, "Most regions, 1 to 100")
       ->check(CLI::Range(1, 100).description(""))
       ->type_name("N");
+  const auto set_tiles = [&options](const std::string& given) {
+    if (given == "auto") {
+      options.tiles = 0;
+    } else if (given.size() == 1 && given[0] >= '1' && given[0] <= '8') {
+      options.tiles = given[0] - '0';
+    } else {
+      throw CLI::ValidationError("'" + given + "' is neither auto nor 1 to 8");
+    }
+  };
+  command
+      .add_option_function<std::string>(
+          "--tiles", set_tiles,
+          "Propose also from N x N overlapping parts, for small objects; auto: by the size")
+      ->type_name("N");
 }
 
 void check_picture_file(const std::string& file) {
@@ -75,19 +88,6 @@ void add_format_options(CLI::App& command, std::optional<Format>& format, std::s
   command.add_option("--label", label, "In a format, what regions without words are called")
       ->type_name("NAME")
       ->capture_default_str();
-}
-
-std::optional<Box> parse_box(const std::string& text) {
-  float values[4] = {};
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (int i = 0; i < 4; ++i) {
-    const auto [next, error] = std::from_chars(at, end, values[i]);
-    const bool closed = i == 3 ? next == end : next != end && *next == ',';
-    if (error != std::errc() || !closed) return std::nullopt;
-    at = next + 1;
-  }
-  return Box{values[0], values[1], values[2], values[3]};
 }
 
 Groma load_model(const ModelArgs& args) {

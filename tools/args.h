@@ -49,9 +49,6 @@ void add_format_options(CLI::App& command, std::optional<Format>& format, std::s
 /// Throws CLI::ValidationError unless `file` names a picture or page that can be written.
 void check_picture_file(const std::string& file);
 
-/// Reads "x1,y1,x2,y2"; nothing when it is not four numbers.
-std::optional<Box> parse_box(const std::string& text);
-
 /// Loads a model; on a terminal a bar shows the progress of a load that takes long.
 Groma load_model(const ModelArgs& args);
 
