@@ -216,6 +216,10 @@ def expressions_of(folder):
 
 def measure_confidence(args):
     here, absent = expressions_of(args.scenes)
+    choose = random.Random(args.seed)
+    for asked in (here, absent):
+        choose.shuffle(asked)
+        del asked[args.limit :]
     rows = []
     for picture, expression, target in here + absent:
         command = [args.program, "rank", "-m", args.model, "--json", "--top", "1"]
@@ -333,6 +337,7 @@ def main():
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fit", help="confidence: fit on these scenes and write the file")
+    parser.add_argument("--limit", type=int, default=10**6, help="confidence: most of each kind")
     parser.add_argument("--mosaic", type=int, default=3, help="tiles: scenes a side")
     parser.add_argument("--tiles", nargs="*", default=[], help="tiles: further values to try")
     args = parser.parse_args()
