@@ -47,6 +47,8 @@ struct SelectConfig {
   double box_score = 0.15;  ///< keep above
   double nms_iou = 0.6;     ///< remove above
   int64_t max_regions = 100;
+  /// Of `max_regions`, the share kept free for small candidates where there are more than that.
+  double small_share = 0;
 
   bool operator==(const SelectConfig&) const = default;
 };

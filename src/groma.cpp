@@ -14,6 +14,7 @@
 #include "regions/given_boxes.h"
 #include "regions/select.h"
 #include "session.h"
+#include "tiles.h"
 
 namespace groma {
 namespace {
@@ -56,11 +57,14 @@ void rethrow_with_advice(const char* doing) {
   }
 }
 
+constexpr double kSmallShare = 0.3;  // of the regions, where tiles look for small things
+
 SelectConfig select_config(const Groma::Impl& engine, const RegionOptions& options) {
   auto config = engine.model->config.select;
   if (options.box_score) config.box_score = *options.box_score;
   if (options.nms_iou) config.nms_iou = *options.nms_iou;
   if (options.max_regions) config.max_regions = *options.max_regions;
+  if (options.tiles != 1) config.small_share = kSmallShare;
   require(config.box_score >= 0 && config.box_score <= 1, "regions: box_score is ",
           config.box_score, "; give a value in [0, 1]");
   require(config.nms_iou >= 0 && config.nms_iou <= 1, "regions: nms_iou is ", config.nms_iou,
@@ -114,7 +118,8 @@ std::vector<Region> Groma::propose(const Image& image, const RegionOptions& opti
   const auto config = select_config(*impl_, options);
   Timings timings;
   const auto picture = network_picture(*impl_, image, options.resize, timings);
-  const auto seen = see_picture(*impl_, picture, timings);
+  auto seen = see_picture(*impl_, picture, timings);
+  see_tiles(*impl_, image, options, seen, timings);
   const auto chosen = select_regions(seen.boxes_cxcywh, seen.scores,
                                      at::empty({0, 4}, seen.boxes_cxcywh.options()), config);
   const auto boxes = to_pixel_boxes(chosen.boxes_cxcywh, image.width(), image.height());

@@ -2,11 +2,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config.h"
+#include "groma/mask.h"
 #include "io/safetensors.h"
 #include "language/prompt.h"
 
@@ -14,10 +16,11 @@ namespace groma {
 
 /// The regions of a conversation, by number. Only ever grows.
 struct RegionSet {
-  at::Tensor boxes_cxcywh;  ///< [R, 4] in [0, 1]
-  at::Tensor scores;        ///< [R]
-  at::Tensor tokens;        ///< [R, H]
-  std::vector<bool> given;  ///< came from the user
+  at::Tensor boxes_cxcywh;         ///< [R, 4] in [0, 1]
+  at::Tensor scores;               ///< [R]
+  at::Tensor tokens;               ///< [R, H]
+  std::vector<bool> given;         ///< came from the user
+  std::map<int, Mask> masks = {};  ///< of those whose features end at a mask
 };
 
 /// How many positions there are up to the picture's last; 0 where there is no picture.

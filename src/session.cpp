@@ -9,6 +9,7 @@
 #include "language/stream_decoder.h"
 #include "regions/boxes.h"
 #include "regions/select.h"
+#include "tiles.h"
 
 namespace groma {
 namespace {
@@ -53,7 +54,8 @@ void Session::Impl::encode(Timings& timings) {
   auto& model = *engine->model;
   const auto picture = network_picture(*engine, image, options.resize, timings);
   if (recall(picture)) return;
-  const auto seen = see_picture(*engine, picture, timings);
+  auto seen = see_picture(*engine, picture, timings);
+  see_tiles(*engine, image, options, seen, timings);
   at::Tensor tokens;
   {
     Stopwatch watch(timings.vision_ms);
@@ -75,7 +77,8 @@ std::string Session::Impl::region_settings() const {
 }
 
 bool Session::Impl::recall(const at::Tensor& pixels_u8) {
-  if (!engine->pictures) return false;
+  // What tiles propose depends on more than the pixels that the key is made of.
+  if (!engine->pictures || options.tiles != 1) return false;
   kept_key_ = engine->pictures->key(pixels_u8);
   auto picture = engine->pictures->find(kept_key_, region_settings());
   if (!picture) return false;
@@ -200,11 +203,11 @@ std::vector<Region> Session::Impl::describe() const {
   return list;
 }
 
-std::vector<int64_t> Session::Impl::place_boxes(const at::Tensor& boxes_cxcywh, Timings& timings) {
+std::vector<int64_t> Session::Impl::place_boxes(const at::Tensor& boxes_cxcywh,
+                                                bool were_candidates, Timings& timings) {
   if (boxes_cxcywh.size(0) == 0) return {};
   const auto wanted = boxes_cxcywh.to(regions.boxes_cxcywh.options());
-  // In the first turn the boxes were candidates themselves: the best region stands for each.
-  if (turns.empty()) return match_regions(wanted, regions.boxes_cxcywh);
+  if (were_candidates) return match_regions(wanted, regions.boxes_cxcywh);
   std::vector<int64_t> places;
   auto boxes = regions.boxes_cxcywh;
   for (int64_t i = 0; i < wanted.size(0); ++i) {
@@ -306,8 +309,9 @@ OpenQuestion Session::Impl::open(const std::vector<TextPiece>& question,
   OpenQuestion open;
   open.question = question;
   auto& timings = open.result.timings;
+  const bool were_candidates = !regions.tokens.defined();
   look(boxes_cxcywh, timings);
-  open.matches = place_boxes(boxes_cxcywh, timings);
+  open.matches = place_boxes(boxes_cxcywh, were_candidates, timings);
   const auto named = named_boxes(question);
   require(named <= open.matches.size(), "chat: the prompt names ", named, " boxes, ",
           open.matches.size(), " are given; give one box for each");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -53,6 +54,13 @@ struct Session::Impl {
   /// Forgets turns and regions; the picture stays encoded.
   void clear();
 
+  /// See Session.
+  void choose(const at::Tensor& boxes_cxcywh, const at::Tensor& scores, std::vector<bool> given,
+              std::map<int, Mask> masks);
+  Ranking rank(const std::string& expression);
+  std::string save() const;
+  void restore(const std::string& saved);
+
   /// The regions in pixels.
   std::vector<Region> describe() const;
 
@@ -75,8 +83,10 @@ struct Session::Impl {
   void remember();
   /// What region numbers depend on, apart from boxes that a user gives.
   std::string region_settings() const;
-  /// Region number of each box; appends those that no region covers.
-  std::vector<int64_t> place_boxes(const at::Tensor& boxes_cxcywh, Timings& timings);
+  /// Region number of each box: that of the best region where the boxes were candidates when the
+  /// regions were chosen; else those that no region covers are appended.
+  std::vector<int64_t> place_boxes(const at::Tensor& boxes_cxcywh, bool were_candidates,
+                                   Timings& timings);
   ExpandedPrompt prompt_for(const std::vector<TextPiece>& question,
                             const std::vector<int64_t>& matches, std::vector<int64_t>& ids) const;
   /// Feeds a prompt from position `from` on; returns the hidden states, [T, H].

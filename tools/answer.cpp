@@ -29,13 +29,19 @@ ImageAnswer about(const std::string& file, const Image& image, const std::string
   return {file, image.width(), image.height(), prompt, {}};
 }
 
-ImageAnswer ask_silently(Session& session, const ImageAnswer& about, const std::vector<Box>& boxes,
-                         const ChatOptions& options) {
+ImageAnswer ask_silently(Session& session, const Image& image, const std::string& file,
+                         const std::string& prompt, const PointingArgs& pointing,
+                         const AnswerArgs& args) {
   const StoppableAnswer stoppable;
-  auto answered = about;
-  auto stopped_by_user = options;
-  stopped_by_user.on_text = [](std::string_view) { return interrupts() == 0; };
-  answered.answer = session.chat(about.prompt, boxes, stopped_by_user);
+  auto answered = about(file, image, prompt);
+  auto ready = make_ready(session, image, prompt, pointing);
+  auto options = args.options;
+  options.on_text = [](std::string_view) { return interrupts() == 0; };
+  answered.answer = session.chat(ready.prompt, ready.boxes, options);
+  answered.calibration = args.calibration;
+  drop_unsure(answered.answer, args.calibration, args.min_score);
+  if (args.masks) add_masks(answered, image);
+  answered.referents = std::move(ready.referents);
   return answered;
 }
 
@@ -47,8 +53,8 @@ void print_format(const std::vector<ImageAnswer>& answers, Format format,
   std::cout << files.front().text << std::flush;
 }
 
-ImageAnswer ask(Session& session, const ImageAnswer& about, const std::vector<Box>& boxes,
-                const AnswerArgs& args) {
+ImageAnswer ask(Session& session, const Image& image, const std::string& file,
+                const std::string& prompt, const PointingArgs& pointing, const AnswerArgs& args) {
   const bool stream = !args.format && isatty(STDOUT_FILENO);
   std::optional<StoppableAnswer> stoppable;
   if (args.interactive) stoppable.emplace();
@@ -58,9 +64,15 @@ ImageAnswer ask(Session& session, const ImageAnswer& about, const std::vector<Bo
     if (stream) std::cout << printable(piece) << std::flush;
     return interrupts() == 0;
   };
-  auto answered = about;
+  auto answered = about(file, image, prompt);
+  auto ready = make_ready(session, image, prompt, pointing);
+  answered.referents = std::move(ready.referents);
+  list_referents(std::cerr, answered.referents);
   auto& answer = answered.answer;
-  answer = session.chat(about.prompt, boxes, options);
+  answer = session.chat(ready.prompt, ready.boxes, options);
+  answered.calibration = args.calibration;
+  drop_unsure(answer, args.calibration, args.min_score);
+  if (args.masks) add_masks(answered, image);
 
   if (args.format) {
     print_format({answered}, *args.format, args.label);

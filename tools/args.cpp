@@ -41,6 +41,20 @@ void add_region_options(CLI::App& command, RegionOptions& options) {
   command.add_option("--max-regions", options.max_regions, "Most regions, 1 to 100")
       ->check(CLI::Range(1, 100).description(""))
       ->type_name("N");
+  const auto set_tiles = [&options](const std::string& given) {
+    if (given == "auto") {
+      options.tiles = 0;
+    } else if (given.size() == 1 && given[0] >= '1' && given[0] <= '8') {
+      options.tiles = given[0] - '0';
+    } else {
+      throw CLI::ValidationError("'" + given + "' is neither auto nor 1 to 8");
+    }
+  };
+  command
+      .add_option_function<std::string>(
+          "--tiles", set_tiles,
+          "Propose also from N x N overlapping parts, for small objects; auto: by the size")
+      ->type_name("N");
 }
 
 void check_picture_file(const std::string& file) {

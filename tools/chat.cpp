@@ -12,7 +12,8 @@
 #include "commands.h"
 #include "conversation.h"
 #include "interrupt.h"
-#include "regions/given_boxes.h"
+#include "io/file.h"
+#include "pointing.h"
 
 namespace groma {
 namespace {
@@ -23,11 +24,12 @@ struct ChatArgs {
   cli::AnswerArgs answer;
   std::vector<std::string> images;
   std::string prompt;
-  std::vector<Box> boxes;
+  cli::PointingArgs pointing;
   std::string picture;
   std::string folder;  ///< of the answers about several pictures
   bool resume = false;
   std::string draw;
+  std::string session;  ///< file that the conversation is kept in
   bool no_constrain = false;
 
   std::string image() const { return images.empty() ? "" : images.front(); }
@@ -55,22 +57,6 @@ void add_generation_options(CLI::App& command, ChatArgs& args) {
                    "Let the model name regions that do not exist, as the original does");
 }
 
-void add_box_option(CLI::App& command, std::vector<Box>& boxes) {
-  const auto add = [&boxes](const std::vector<std::string>& given) {
-    for (const auto& text : given) {
-      const auto box = parse_box(text);
-      if (!box) throw CLI::ValidationError("'" + text + "' is not x1,y1,x2,y2, four pixel numbers");
-      boxes.push_back(*box);
-    }
-  };
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--box", add, "A box in pixels; repeat for more. <box> in the prompt is the next box")
-      ->type_name("x1,y1,x2,y2")
-      ->expected(1)
-      ->take_all();
-}
-
 /// Whether the pictures are more than one file, or are to be treated like that.
 bool many(const ChatArgs& args) {
   return !args.folder.empty() || args.images.size() > 1 || args.image().starts_with("@") ||
@@ -87,6 +73,7 @@ void check_usage(const ChatArgs& args, bool one_question) {
       if (args.folder.empty()) {
         throw CLI::ValidationError("several pictures need --out, a folder for the answers");
       }
+      if (!args.session.empty()) throw CLI::ValidationError("--session is for one picture");
       if (!args.picture.empty()) {
         throw CLI::ValidationError("--output is for one picture; --draw is for several");
       }
@@ -100,7 +87,16 @@ void check_usage(const ChatArgs& args, bool one_question) {
   }
   if (many(args)) throw CLI::ValidationError("several pictures need --prompt and --out");
   if (!args.picture.empty()) throw CLI::ValidationError("--output needs --prompt; here use /save");
-  if (!args.boxes.empty()) throw CLI::ValidationError("--box needs --prompt; here use /box");
+  if (!args.session.empty()) {
+    throw CLI::ValidationError("--session needs --prompt; here use /keep and /resume");
+  }
+  const auto& pointing = args.pointing;
+  if (!pointing.shapes.empty()) {
+    throw CLI::ValidationError("--box and the like need --prompt; here use /box, /point ...");
+  }
+  if (pointing.masked || pointing.join || !pointing.only.empty() || !pointing.drop.empty()) {
+    throw CLI::ValidationError("--masked, --join, --only and --drop need --prompt");
+  }
 }
 
 std::string prompt_of(const ChatArgs& args) {
@@ -114,9 +110,12 @@ void answer_one(const ChatArgs& args) {
   const auto image = cli::open_image(args.image());  // before the model: it fails sooner
   const auto groma = cli::load_model(args.model);
   auto session = groma.start(image, args.regions);
-  const auto answer =
-      cli::ask(session, cli::about(args.image(), image, prompt), args.boxes, args.answer);
+  if (!args.session.empty() && std::filesystem::exists(args.session)) {
+    session.restore(io::read_text_file(args.session, cli::kMostSessionBytes));
+  }
+  const auto answer = cli::ask(session, image, args.image(), prompt, args.pointing, args.answer);
   if (answer.answer.finish == Finish::kCancelled) throw cli::Interrupted();
+  if (!args.session.empty()) io::write_file(args.session, session.save());
   if (!args.picture.empty()) save_answer(args.picture, image, answer);
 }
 
@@ -138,8 +137,16 @@ nlohmann::ordered_json decided_by(const ChatArgs& args, const std::string& promp
   asked["nms_iou"] = regions.nms_iou ? nlohmann::ordered_json(*regions.nms_iou) : nullptr;
   asked["max_regions"] =
       regions.max_regions ? nlohmann::ordered_json(*regions.max_regions) : nullptr;
-  auto& boxes = asked["boxes"] = nlohmann::ordered_json::array();
-  for (const auto& box : args.boxes) boxes.push_back({box.x1, box.y1, box.x2, box.y2});
+  asked["tiles"] = regions.tiles;
+  asked["masks"] = args.answer.masks;
+  asked["min_score"] = args.answer.min_score;
+  const auto& pointing = args.pointing;
+  asked["masked"] = pointing.masked;
+  asked["join"] = pointing.join;
+  asked["only"] = pointing.only;
+  asked["drop"] = pointing.drop;
+  auto& shapes = asked["shapes"] = nlohmann::ordered_json::array();
+  for (const auto& shape : pointing.shapes) shapes.push_back(shape.text);
   return asked;
 }
 
@@ -158,8 +165,7 @@ void answer_many(const ChatArgs& args) {
       cli::answer_folder(run, [&](const cli::PictureFile& picture, const Image& image) {
         if (!groma) groma.emplace(cli::load_model(args.model));
         auto session = groma->start(image, args.regions);
-        return cli::ask_silently(session, cli::about(picture.name, image, prompt), args.boxes,
-                                 args.answer.options);
+        return cli::ask_silently(session, image, picture.name, prompt, args.pointing, args.answer);
       });
   if (failed > 0) throw ExitStatus{3};
 }
@@ -171,9 +177,20 @@ void converse(const ChatArgs& args) {
 }
 
 void add_output_options(CLI::App& command, ChatArgs& args) {
+  command
+      .add_option("--min-score", args.answer.min_score,
+                  "Regions of less confidence are left out of the answer, 0 to 1")
+      ->check(CLI::Range(0.0, 1.0).description(""))
+      ->type_name("C");
+  command.add_flag("--masks", args.answer.masks,
+                   "Find the pixels of each region by colour, drawn and in the formats");
   cli::add_format_options(command, args.answer.format, args.answer.label);
   cli::add_picture_option(command, args.picture,
                           "Draw the answer to a .png, .jpg, .webp, .svg or .html");
+  command
+      .add_option("--session", args.session,
+                  "Go on with the conversation in this file, where there is one, and keep it there")
+      ->type_name("FILE");
   command.add_option("--out", args.folder, "Folder for the answers about several pictures")
       ->type_name("DIR");
   command.add_flag("--resume", args.resume, "Go on with the answers of --out");
@@ -199,7 +216,7 @@ void add_chat_command(CLI::App& app) {
       .add_option("--cache", args->model.options.cache,
                   "Folder that keeps what was seen of each picture, for the next question about it")
       ->type_name("DIR");
-  add_box_option(command, args->boxes);
+  cli::add_pointing_options(command, args->pointing);
   add_generation_options(command, *args);
   cli::add_region_options(command, args->regions);
   add_output_options(command, *args);
@@ -207,6 +224,7 @@ void add_chat_command(CLI::App& app) {
     const bool one_question = prompt->count() > 0;
     check_usage(*args, one_question);
     args->answer.options.constrain = !args->no_constrain;
+    args->answer.calibration = Calibration::read(args->model.directory);
     if (!one_question) return converse(*args);
     many(*args) ? answer_many(*args) : answer_one(*args);
   });

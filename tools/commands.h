@@ -9,6 +9,7 @@ namespace groma {
 /// Each adds one sub-command of the program, with its options and what it does when chosen.
 void add_chat_command(CLI::App& app);
 void add_propose_command(CLI::App& app);
+void add_rank_command(CLI::App& app);
 void add_info_command(CLI::App& app);
 void add_init_command(CLI::App& app);
 void add_quantize_command(CLI::App& app);

@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "check.h"
+#include "io/file.h"
 #include "line_reader.h"
 #include "output.h"
 #include "regions/given_boxes.h"
@@ -26,12 +27,30 @@ struct Command {
 constexpr Command kCommands[] = {
     {"/image", "FILE", "talk about another picture",
      [](Conversation& c, const std::string& file) { c.open(file); }},
-    {"/box", "x1,y1,x2,y2", "a box for the next question; <box> in it speaks of the box",
-     [](Conversation& c, const std::string& box) { c.add_box(box); }},
+    {"/box", "[NAME=]x1,y1,x2,y2", "a box for the next question; <box> or {NAME} speaks of it",
+     [](Conversation& c, const std::string& text) { c.add_shape(TypedShape::Kind::kBox, text); }},
+    {"/point", "x,y;x,y;-x,y", "clicks on it instead, - before one that is beside it",
+     [](Conversation& c, const std::string& text) {
+       c.add_shape(TypedShape::Kind::kPoints, text);
+     }},
+    {"/scribble", "x,y;x,y;...", "a line drawn over it",
+     [](Conversation& c, const std::string& text) {
+       c.add_shape(TypedShape::Kind::kScribble, text);
+     }},
+    {"/polygon", "x,y;x,y;x,y", "its outline",
+     [](Conversation& c, const std::string& text) {
+       c.add_shape(TypedShape::Kind::kPolygon, text);
+     }},
+    {"/mask", "FILE", "its pixels: a picture, black outside",
+     [](Conversation& c, const std::string& text) { c.add_shape(TypedShape::Kind::kMask, text); }},
     {"/regions", "", "list the regions of the picture",
      [](Conversation& c, const std::string&) { c.list_regions(); }},
     {"/save", "FILE", "draw the last answer: .png, .jpg, .webp, .svg or .html",
      [](Conversation& c, const std::string& file) { c.save(file); }},
+    {"/keep", "FILE", "write the conversation, to go on with it another day",
+     [](Conversation& c, const std::string& file) { c.keep(file); }},
+    {"/resume", "FILE", "go on with such a conversation about this picture",
+     [](Conversation& c, const std::string& file) { c.resume(file); }},
     {"/clear", "", "forget the conversation, keep the picture",
      [](Conversation& c, const std::string&) { c.clear(); }},
     {"/help", "", "this list", [](Conversation& c, const std::string&) { c.help(); }},
@@ -67,18 +86,16 @@ void Conversation::open(const std::string& image_file) {
 }
 
 void Conversation::clear() {
-  boxes_.clear();
+  pointing_ = {};
   last_.reset();
   session_.reset();
   if (image_) session_.emplace(groma_.start(*image_, region_options_));
 }
 
-void Conversation::add_box(const std::string& x1_y1_x2_y2) {
-  const auto box = parse_box(x1_y1_x2_y2);
-  require(box.has_value(),
-          "/box: expected four pixel numbers x1,y1,x2,y2; for example 10,20,80,90");
-  boxes_.push_back(*box);
-  std::cerr << boxes_.size() << (boxes_.size() == 1 ? " box joins" : " boxes join")
+void Conversation::add_shape(TypedShape::Kind kind, const std::string& text) {
+  auto& shapes = pointing_.shapes;
+  shapes.push_back(parse_shape(kind, kind == TypedShape::Kind::kMask ? unquoted(text) : text));
+  std::cerr << shapes.size() << (shapes.size() == 1 ? " shape joins" : " shapes join")
             << " the next question\n";
 }
 
@@ -94,17 +111,30 @@ void Conversation::save(const std::string& picture_file) {
   std::cerr << "wrote " << file << '\n';
 }
 
+void Conversation::keep(const std::string& file) {
+  require(session_.has_value(), "/keep: there is no picture yet; open one with /image FILE");
+  io::write_file(unquoted(file), session_->save());
+  std::cerr << "wrote " << unquoted(file) << '\n';
+}
+
+void Conversation::resume(const std::string& file) {
+  require(session_.has_value(), "/resume: there is no picture yet; open one with /image FILE");
+  session_->restore(io::read_text_file(unquoted(file), kMostSessionBytes));
+  last_.reset();
+}
+
 void Conversation::question(const std::string& prompt) {
   require(session_.has_value(), "there is no picture yet; open one with /image FILE");
-  last_ = ask(*session_, about(file_, *image_, prompt), boxes_, args_);
-  boxes_.clear();
+  // Taken away first: a shape that does not fit the picture must not spoil every later question.
+  const auto pointing = std::exchange(pointing_, {});
+  last_ = ask(*session_, *image_, file_, prompt, pointing, args_);
 }
 
 void Conversation::help() {
   for (const auto& command : kCommands) {
     std::string usage(command.name);
     if (!command.argument.empty()) usage.append(" ").append(command.argument);
-    usage.resize(20, ' ');
+    usage.resize(26, ' ');
     std::cerr << "  " << usage << command.help << '\n';
   }
 }

@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "groma/groma.h"
+#include "pointing.h"
 
 namespace groma::cli {
 
@@ -14,11 +15,13 @@ class Conversation {
  public:
   Conversation(Groma groma, AnswerArgs args, RegionOptions regions);
 
-  void open(const std::string& image_file);      ///< begins anew about this picture
-  void add_box(const std::string& x1_y1_x2_y2);  ///< joins the next question
-  void save(const std::string& picture_file);    ///< the last answer, drawn
+  void open(const std::string& image_file);  ///< begins anew about this picture
+  void add_shape(TypedShape::Kind kind, const std::string& text);  ///< joins the next question
+  void save(const std::string& picture_file);                      ///< the last answer, drawn
   void list_regions();
-  void clear();  ///< forgets all turns, keeps the picture
+  void keep(const std::string& file);    ///< writes the conversation
+  void resume(const std::string& file);  ///< goes on with a written one about this picture
+  void clear();                          ///< forgets all turns, keeps the picture
   void question(const std::string& prompt);
   void help();
 
@@ -34,7 +37,7 @@ class Conversation {
   std::string file_;
   std::optional<Image> image_;
   std::optional<Session> session_;
-  std::vector<Box> boxes_;  ///< of the next question
+  PointingArgs pointing_;  ///< of the next question
   std::optional<ImageAnswer> last_;
 };
 

@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   app.get_formatter()->column_width(32);
   groma::add_chat_command(app);
   groma::add_propose_command(app);
+  groma::add_rank_command(app);
   groma::add_info_command(app);
   groma::add_init_command(app);
   groma::add_quantize_command(app);

@@ -57,6 +57,24 @@ void list_phrases(std::ostream& out, const ChatResult& answer) {
   }
 }
 
+void list_referents(std::ostream& out, const std::vector<Referent>& referents) {
+  for (const auto& referent : referents) {
+    if (referent.own && referent.next.empty() && referent.fit == 1) continue;  // given as it is
+    const auto& box = referent.box;
+    char text[160];
+    std::snprintf(text, sizeof(text), "%.1f,%.1f,%.1f,%.1f  score %.2f  fit %.2f", box.x1, box.y1,
+                  box.x2, box.y2, referent.score, referent.fit);
+    out << "  pointed at " << (referent.name.empty() ? "" : referent.name + " ")
+        << (referent.own ? "no region, takes " : "") << text;
+    for (std::size_t i = 0; i < referent.next.size(); ++i) {
+      std::snprintf(text, sizeof(text), " r%d (%.2f)", referent.next[i].candidate,
+                    referent.next[i].fit);
+      out << (i == 0 ? "  then" : ",") << text;
+    }
+    out << '\n';
+  }
+}
+
 void list_regions(std::ostream& out, const std::vector<Region>& regions) {
   for (std::size_t i = 0; i < regions.size(); ++i) {
     char score[32];

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "groma/formats.h"
 #include "groma/groma.h"
 
 namespace groma::cli {
@@ -16,6 +17,10 @@ std::string to_json(const ModelInfo& info);
 
 /// One line a region that the answer names: words, number, box, score, probability.
 void list_phrases(std::ostream& out, const ChatResult& answer);
+
+/// One line for each thing that was pointed at other than by a box: what was taken, and what
+/// nearly.
+void list_referents(std::ostream& out, const std::vector<Referent>& referents);
 
 /// One line a region: number, box, score.
 void list_regions(std::ostream& out, const std::vector<Region>& regions);

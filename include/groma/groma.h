@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "groma/box.h"
 #include "groma/error.h"
 #include "groma/image.h"
+#include "groma/mask.h"
 
 namespace groma {
 
@@ -40,6 +42,9 @@ struct RegionOptions {
   std::optional<int> max_regions;  ///< 1..100 (the number of region tokens of the model)
   Resize resize = Resize::kBicubic;
   std::optional<std::uint64_t> shuffle_seed;  ///< number regions in random order, as in training
+  /// Propose also from the picture cut into tiles x tiles overlapping parts, for small objects;
+  /// 0: parts as large as the network's input, at most 4 x 4.
+  int tiles = 1;
 };
 
 struct ChatOptions {
@@ -108,6 +113,20 @@ struct ChatResult {
   Timings timings;
 };
 
+/// A region among all of its picture, by how well it fits an expression.
+struct RankedRegion {
+  int region = 0;  ///< its number
+  Box box;
+  float score = 0;        ///< proposal score, [0, 1]
+  float probability = 0;  ///< of the model naming it first; all add up to 1
+};
+
+/// What an expression may mean.
+struct Ranking {
+  std::vector<RankedRegion> regions;  ///< all, best first
+  float present = 0;  ///< probability that the model begins its answer by naming a region
+};
+
 /// A conversation about one image. The image is encoded once; regions keep their numbers.
 ///
 /// Used by one thread at a time. Keeps the model alive; may outlive the `Groma` it came from.
@@ -128,6 +147,29 @@ class Session {
 
   /// All regions so far, by number; chooses them first if no question was asked yet.
   const std::vector<Region>& regions();
+
+  /// All proposals, before scores and overlaps choose among them, best first.
+  std::vector<Region> proposals();
+
+  /// Takes these as the regions, numbered as they come: `regions` filtered, added to or reordered.
+  ///
+  /// masks     by number, for some: what lies outside does not reach the region's features; only
+  ///           for models that read these where the region is (roi_geometry exact)
+  /// throws    Error after the first question, when there are none or more than the model has
+  ///           tokens for, or when a box or mask is not one of this picture
+  void choose(const std::vector<Region>& regions, const std::map<int, Mask>& masks = {});
+
+  /// Ranks all regions by how well they fit an expression ("the red cup"). Is no turn: it leaves
+  /// the conversation as it was.
+  Ranking rank(const std::string& expression);
+
+  /// The conversation as a JSON text for `restore`: the picture's checksum, regions and turns.
+  std::string save() const;
+
+  /// Takes up a saved conversation about this very picture, in place of this one.
+  ///
+  /// throws    Error when the text is damaged or of another picture
+  void restore(const std::string& saved);
 
   /// Forgets the questions, the answers and the regions; the picture is not encoded again.
   void clear();

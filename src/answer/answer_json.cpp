@@ -20,13 +20,17 @@ Json json_of(const Box& box) {
   return {decimal(box.x1), decimal(box.y1), decimal(box.x2), decimal(box.y2)};
 }
 
-Json json_of(const Phrase& phrase) {
+Json json_of(const Phrase& phrase, const ImageAnswer& answered) {
   Json regions = Json::array();
   for (const auto& named : phrase.regions) {
+    const auto confidence = answered.calibration.confidence(named.score, std::exp(named.logprob));
     regions.push_back({{"region", named.region},
                        {"box", json_of(named.box)},
                        {"score", decimal(named.score)},
-                       {"logprob", decimal(named.logprob)}});
+                       {"logprob", decimal(named.logprob)},
+                       {"confidence", decimal(confidence)}});
+    const auto mask = answered.masks.find(named.region);
+    if (mask != answered.masks.end()) regions.back()["mask"] = to_json(mask->second);
   }
   return {
       {"text", phrase.text}, {"span", {phrase.begin, phrase.end}}, {"regions", std::move(regions)}};
@@ -45,6 +49,16 @@ Json json_of(const Timings& timings) {
           {"prompt_positions", timings.prompt_positions},
           {"reused_positions", timings.reused_positions},
           {"generated_tokens", timings.generated_tokens}};
+}
+
+Json json_of(const Referent& referent) {
+  Json next = Json::array();
+  for (const auto& fit : referent.next) {
+    next.push_back({{"region", fit.candidate}, {"fit", decimal(fit.fit)}});
+  }
+  return {{"name", referent.name},        {"box", json_of(referent.box)},
+          {"own", referent.own},          {"score", decimal(referent.score)},
+          {"fit", decimal(referent.fit)}, {"next", std::move(next)}};
 }
 
 using Read = nlohmann::json;
@@ -126,10 +140,16 @@ Json to_json(const std::vector<Region>& regions) {
   return list;
 }
 
+Json to_json(const Mask& mask) {
+  return {{"size", {mask.height, mask.width}}, {"counts", to_coco_rle(mask)}};
+}
+
 Json to_json(const ImageAnswer& answered) {
   const auto& answer = answered.answer;
   Json phrases = Json::array();
-  for (const auto& phrase : answer.phrases) phrases.push_back(json_of(phrase));
+  for (const auto& phrase : answer.phrases) phrases.push_back(json_of(phrase, answered));
+  Json referents = Json::array();
+  for (const auto& referent : answered.referents) referents.push_back(json_of(referent));
   return {
       {"text", answer.text},
       {"phrases", std::move(phrases)},
@@ -139,6 +159,7 @@ Json to_json(const ImageAnswer& answered) {
       {"generated_ids", answer.generated_ids},
       {"finish", kFinishNames[static_cast<std::size_t>(answer.finish)]},
       {"prompt", answered.prompt},
+      {"referents", std::move(referents)},
       {"image", {{"file", answered.file}, {"width", answered.width}, {"height", answered.height}}},
       {"timings", json_of(answer.timings)}};
 }

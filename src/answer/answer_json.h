@@ -16,6 +16,9 @@ nlohmann::ordered_json decimal(float value);
 nlohmann::ordered_json to_json(const ImageAnswer& answer);
 nlohmann::ordered_json to_json(const std::vector<Region>& regions);
 
+/// Runs as COCO has them: {"size": [height, width], "counts": ...}.
+nlohmann::ordered_json to_json(const Mask& mask);
+
 /// One line of text, whatever bytes the strings hold.
 std::string one_line(const nlohmann::ordered_json& json);
 

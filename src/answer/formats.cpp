@@ -62,6 +62,21 @@ void for_each_box(const ChatResult& answer, const Visit& visit) {
   }
 }
 
+/// The mask of a named region; null where there is none.
+const Mask* mask_of(const ImageAnswer& answered, const NamedRegion& named) {
+  const auto found = answered.masks.find(named.region);
+  return found == answered.masks.end() ? nullptr : &found->second;
+}
+
+float outline_area(const std::vector<Point>& outline) {
+  float twice = 0;
+  for (std::size_t i = 0; i < outline.size(); ++i) {
+    const auto &a = outline[i], &b = outline[(i + 1) % outline.size()];
+    twice += a.x * b.y - b.x * a.y;
+  }
+  return std::abs(twice) / 2;
+}
+
 TextFile json_lines(const Answers& answers) {
   TextFile file{"answers.jsonl", ""};
   for (const auto& answered : answers) file.text += one_line(to_json(answered)) + '\n';
@@ -79,15 +94,20 @@ TextFile coco(const Answers& answers, const std::string& wordless) {
                       {"height", answered.height}});
     for_each_box(answered.answer, [&](const Phrase& phrase, const NamedRegion& named) {
       const float width = named.box.x2 - named.box.x1, height = named.box.y2 - named.box.y1;
-      annotations.push_back(
-          {{"id", annotations.size() + 1},
-           {"image_id", image},
-           {"category_id", labels.number(label_of(phrase, wordless)) + 1},
-           {"bbox",
-            {decimal(named.box.x1), decimal(named.box.y1), decimal(width), decimal(height)}},
-           {"area", decimal(width * height)},
-           {"iscrowd", 0},
-           {"score", decimal(named.score)}});
+      const auto confidence = answered.calibration.confidence(named.score, std::exp(named.logprob));
+      Json annotation = {
+          {"id", annotations.size() + 1},
+          {"image_id", image},
+          {"category_id", labels.number(label_of(phrase, wordless)) + 1},
+          {"bbox", {decimal(named.box.x1), decimal(named.box.y1), decimal(width), decimal(height)}},
+          {"area", decimal(width * height)},
+          {"iscrowd", 0},
+          {"score", decimal(confidence)}};
+      if (const auto* mask = mask_of(answered, named)) {
+        annotation["area"] = area_of(*mask);
+        annotation["segmentation"] = to_json(*mask);
+      }
+      annotations.push_back(std::move(annotation));
     });
   }
   for (std::size_t i = 0; i < labels.names().size(); ++i) {
@@ -100,21 +120,41 @@ TextFile coco(const Answers& answers, const std::string& wordless) {
                                   '\n'};
 }
 
+/// A line of numbers as parts of the sides: the box, or the outline of a mask's largest part.
+std::string yolo_line(int label, const ImageAnswer& answered, const NamedRegion& named) {
+  std::vector<float> numbers;
+  const auto w = static_cast<float>(answered.width), h = static_cast<float>(answered.height);
+  if (const auto* mask = mask_of(answered, named)) {
+    const auto outlines = outlines_of(*mask);
+    const auto largest = std::max_element(
+        outlines.begin(), outlines.end(),
+        [](const auto& a, const auto& b) { return outline_area(a) < outline_area(b); });
+    if (largest != outlines.end()) {
+      for (const auto& at : *largest) numbers.insert(numbers.end(), {at.x / w, at.y / h});
+    }
+  }
+  if (numbers.empty()) {
+    const auto& box = named.box;
+    numbers = {(box.x1 + box.x2) / 2 / w, (box.y1 + box.y2) / 2 / h, (box.x2 - box.x1) / w,
+               (box.y2 - box.y1) / h};
+  }
+  std::string line = std::to_string(label);
+  for (const float number : numbers) {
+    char text[32];
+    std::snprintf(text, sizeof(text), " %.6f", number);
+    line += text;
+  }
+  return line + '\n';
+}
+
 std::vector<TextFile> yolo(const Answers& answers, const std::string& wordless) {
   Labels labels;
   std::vector<TextFile> files;
   const auto names = file_stems(names_of(answers));
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    const auto& answered = answers[i];
     std::string lines;
-    for_each_box(answered.answer, [&](const Phrase& phrase, const NamedRegion& named) {
-      const auto& box = named.box;
-      char line[128];
-      std::snprintf(line, sizeof(line), "%d %.6f %.6f %.6f %.6f\n",
-                    labels.number(label_of(phrase, wordless)),
-                    (box.x1 + box.x2) / 2 / answered.width, (box.y1 + box.y2) / 2 / answered.height,
-                    (box.x2 - box.x1) / answered.width, (box.y2 - box.y1) / answered.height);
-      lines += line;
+    for_each_box(answers[i].answer, [&](const Phrase& phrase, const NamedRegion& named) {
+      lines += yolo_line(labels.number(label_of(phrase, wordless)), answers[i], named);
     });
     files.push_back({"labels/" + names[i] + ".txt", lines});
   }
@@ -133,14 +173,25 @@ std::vector<TextFile> labelme(const Answers& answers, const std::string& wordles
   for (std::size_t i = 0; i < answers.size(); ++i) {
     Json shapes = Json::array();
     for_each_box(answers[i].answer, [&](const Phrase& phrase, const NamedRegion& named) {
+      const auto add = [&](const char* kind, const Json& points) {
+        shapes.push_back({{"label", label_of(phrase, wordless)},
+                          {"points", points},
+                          {"group_id", named.region},
+                          {"description", "r" + std::to_string(named.region)},
+                          {"shape_type", kind},
+                          {"flags", Json::object()}});
+      };
+      if (const auto* mask = mask_of(answers[i], named)) {
+        for (const auto& outline : outlines_of(*mask)) {
+          Json points = Json::array();
+          for (const auto& at : outline) points.push_back({decimal(at.x), decimal(at.y)});
+          add("polygon", points);
+        }
+        return;
+      }
       const auto& box = named.box;
       const Json from = {decimal(box.x1), decimal(box.y1)}, to = {decimal(box.x2), decimal(box.y2)};
-      shapes.push_back({{"label", label_of(phrase, wordless)},
-                        {"points", {from, to}},
-                        {"group_id", nullptr},
-                        {"description", "r" + std::to_string(named.region)},
-                        {"shape_type", "rectangle"},
-                        {"flags", Json::object()}});
+      add("rectangle", {from, to});
     });
     const Json document = {{"version", "5.5.0"},
                            {"flags", Json::object()},
@@ -256,6 +307,14 @@ TextFile text_lines(const std::string& name, const Answers& answers, const Line&
 }
 
 }  // namespace
+
+void add_masks(ImageAnswer& answered, const Image& image) {
+  for_each_box(answered.answer, [&](const Phrase&, const NamedRegion& named) {
+    if (answered.masks.count(named.region) == 0) {
+      answered.masks[named.region] = segment(image, named.box);
+    }
+  });
+}
 
 std::vector<TextFile> to_format(const Answers& answers, Format format,
                                 const std::string& wordless) {

@@ -91,6 +91,23 @@ std::string label(const Box& box, const Image& image, const std::string& words, 
          "</text>";
 }
 
+/// The outlines of a region's mask as one path, filled half-transparent; empty without a mask.
+std::string mask_path(const ImageAnswer& answered, const NamedRegion& named,
+                      const std::string& color) {
+  const auto mask = answered.masks.find(named.region);
+  if (mask == answered.masks.end()) return "";
+  std::string path;
+  for (const auto& outline : outlines_of(mask->second)) {
+    char command = 'M';
+    for (const auto& at : outline) {
+      path += command + number(at.x) + "," + number(at.y);
+      command = 'L';
+    }
+    path += 'Z';
+  }
+  return "<path fill=\"" + color + "\" fill-opacity=\"0.5\" d=\"" + path + "\"/>";
+}
+
 std::string described(const Phrase& phrase, const NamedRegion& named) {
   char score[64];
   std::snprintf(score, sizeof(score), " (region %d, score %.2f)", named.region, named.score);
@@ -98,7 +115,8 @@ std::string described(const Phrase& phrase, const NamedRegion& named) {
 }
 
 /// The boxes of all phrases over the picture.
-std::string overlay(const Image& image, const ChatResult& answer) {
+std::string overlay(const Image& image, const ImageAnswer& answered) {
+  const auto& answer = answered.answer;
   const double size = 22 * unit_of(image);
   const auto colors = phrase_colors(answer.phrases);
   std::string out = "<svg viewBox=\"0 0 " + std::to_string(image.width()) + " " +
@@ -108,7 +126,8 @@ std::string overlay(const Image& image, const ChatResult& answer) {
     for (const auto& named : phrase.regions) {
       out += "<g class=\"mark\" data-phrase=\"" + std::to_string(i) +
              "\" style=\"--c:" + css(colors[i]) + "\">" + described(phrase, named) +
-             rectangle(named.box, "class=\"edge\"") + rectangle(named.box, "") +
+             mask_path(answered, named, css(colors[i])) + rectangle(named.box, "class=\"edge\"") +
+             rectangle(named.box, "") +
              label(named.box, image, region_label(phrase, named), size, "") + "</g>\n";
     }
   }
@@ -155,8 +174,9 @@ std::string svg_of(const Image& image, const ImageAnswer& answered) {
       const auto stroke = [&](const std::string& ink, double line) {
         return "fill=\"none\" stroke=\"" + ink + "\" stroke-width=\"" + number(line * unit) + "\"";
       };
-      out += "<g>" + described(phrase, named) + rectangle(named.box, stroke("#141414", 4.5)) +
-             rectangle(named.box, stroke(color, 3)) + "</g>\n";
+      out += "<g>" + described(phrase, named) + mask_path(answered, named, color) +
+             rectangle(named.box, stroke("#141414", 4.5)) + rectangle(named.box, stroke(color, 3)) +
+             "</g>\n";
       labels += label(named.box, image, region_label(phrase, named), 16 * unit,
                       "fill=\"" + color +
                           "\" stroke=\"#141414\" paint-order=\"stroke\" font-weight=\"600\" "
@@ -178,7 +198,7 @@ std::string web_page_of(const Image& image, const ImageAnswer& answered) {
          escape_markup(answered.prompt) + "</title>\n" + kStyle +
          "</head>\n<body>\n<div class=\"shot\" style=\"" + room + "\"><img alt=\"" +
          escape_markup(answered.file) + "\"" + size + " src=\"" + picture_address(image) + "\">" +
-         overlay(image, answered.answer) + "</div>\n<p class=\"question\">" +
+         overlay(image, answered) + "</div>\n<p class=\"question\">" +
          escape_markup(answered.prompt) + "</p>\n<p class=\"answer\">" +
          marked_text(answered.answer) + "</p>\n" + kScript + "</body>\n</html>\n";
 }
@@ -189,7 +209,7 @@ void save_answer(const std::string& path, const Image& image, const ImageAnswer&
   } else if (path.ends_with(".html")) {
     io::write_file(path, web_page_of(image, answered));
   } else {
-    draw_answer(image, answered.answer).save(path);
+    draw_answer(image, answered.answer, answered.masks).save(path);
   }
 }
 

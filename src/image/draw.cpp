@@ -90,9 +90,31 @@ Image draw_marks(const Image& image, const std::vector<Mark>& marks, double text
   return Image::from_rgb(picture.data, picture.cols, picture.rows);
 }
 
+/// The image with each mask in its phrase's colour, half-transparent.
+Image with_masks(const Image& image, const std::vector<Phrase>& phrases,
+                 const std::vector<Rgb>& colors, const std::map<int, Mask>& masks) {
+  std::vector<std::uint8_t> rgb(image.data(),
+                                image.data() + std::size_t{3} * image.width() * image.height());
+  std::set<int> done;
+  for (std::size_t i = 0; i < phrases.size(); ++i) {
+    for (const NamedRegion& named : phrases[i].regions) {
+      const auto mask = masks.find(named.region);
+      if (mask == masks.end() || !done.insert(named.region).second) continue;
+      for (std::size_t at = 0; at < mask->second.inside.size(); ++at) {
+        if (mask->second.inside[at] == 0) continue;
+        for (int c = 0; c < 3; ++c) {
+          auto& value = rgb[3 * at + c];
+          value = static_cast<std::uint8_t>((value + colors[i][c]) / 2);
+        }
+      }
+    }
+  }
+  return Image::from_rgb(rgb.data(), image.width(), image.height());
+}
+
 }  // namespace
 
-Image draw_answer(const Image& image, const ChatResult& answer) {
+Image draw_answer(const Image& image, const ChatResult& answer, const std::map<int, Mask>& masks) {
   std::vector<Mark> marks;
   const auto colors = phrase_colors(answer.phrases);
   std::set<std::pair<int, std::string>> seen;  // what is drawn, by region and label
@@ -104,7 +126,8 @@ Image draw_answer(const Image& image, const ChatResult& answer) {
       marks.push_back({named.box, label, scalar(colors[i]), nesting[named.region]++});
     }
   }
-  return draw_marks(image, marks, 1);
+  if (masks.empty()) return draw_marks(image, marks, 1);
+  return draw_marks(with_masks(image, answer.phrases, colors, masks), marks, 1);
 }
 
 Image draw_regions(const Image& image, const std::vector<Region>& regions) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,8 +10,10 @@ namespace groma {
 
 /// The image at its own resolution with one colour per phrase: box, label, legible at any size.
 ///
-/// Phrases without words are labelled with their region numbers.
-Image draw_answer(const Image& image, const ChatResult& answer);
+/// Masks, by region, are laid half-transparent over their pixels. Phrases without words are
+/// labelled with their region numbers.
+Image draw_answer(const Image& image, const ChatResult& answer,
+                  const std::map<int, Mask>& masks = {});
 
 /// The image with every region's box, number and score; boxes given by the user stand out.
 Image draw_regions(const Image& image, const std::vector<Region>& regions);

@@ -1,25 +1,11 @@
 #include "regions/given_boxes.h"
 
-#include <charconv>
 #include <cmath>
 #include <sstream>
 
 #include "check.h"
 
 namespace groma {
-
-std::optional<Box> parse_box(const std::string& text) {
-  float values[4] = {};
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (int i = 0; i < 4; ++i) {
-    const auto [next, error] = std::from_chars(at, end, values[i]);
-    const bool closed = i == 3 ? next == end : next != end && *next == ',';
-    if (error != std::errc() || !closed) return std::nullopt;
-    at = next + 1;
-  }
-  return Box{values[0], values[1], values[2], values[3]};
-}
 
 void validate_boxes(const std::vector<Box>& boxes, int width, int height) {
   for (size_t i = 0; i < boxes.size(); ++i) {

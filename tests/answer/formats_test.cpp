@@ -85,7 +85,7 @@ TEST(Formats, CocoHasACategoryForEachPhrase) {
   EXPECT_EQ(json["annotations"][5]["bbox"], (Json{150, 50, 50, 50}));
   EXPECT_EQ(json["annotations"][5]["image_id"], 2);
   EXPECT_EQ(json["annotations"][5]["category_id"], 2);
-  EXPECT_EQ(json["annotations"][0]["score"], 0.75);
+  EXPECT_NEAR(json["annotations"][0]["score"].get<double>(), std::exp(-0.5), 1e-6);
 }
 
 TEST(Formats, YoloHasAFileForEachImage) {

@@ -148,9 +148,9 @@ TEST_F(Cli, JsonHasTheDocumentedKeys) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(lines(outcome.out), 1u);
   const auto json = Json::parse(outcome.out);
-  EXPECT_EQ(names_of(json),
-            (std::vector<std::string>{"finish", "generated_ids", "image", "phrases", "prompt",
-                                      "prompt_ids", "regions", "tagged", "text", "timings"}));
+  EXPECT_EQ(names_of(json), (std::vector<std::string>{"finish", "generated_ids", "image", "phrases",
+                                                      "prompt", "prompt_ids", "referents",
+                                                      "regions", "tagged", "text", "timings"}));
   EXPECT_EQ(json["prompt"], "What is <box>?");
   EXPECT_EQ(json["image"], (Json{{"file", kPhoto}, {"width", 600}, {"height", 400}}));
   EXPECT_EQ(json["regions"].size(), 5u);
@@ -163,7 +163,8 @@ TEST_F(Cli, JsonHasTheDocumentedKeys) {
   for (const auto& phrase : json["phrases"]) {
     EXPECT_EQ(names_of(phrase), (std::vector<std::string>{"regions", "span", "text"}));
     for (const auto& region : phrase["regions"]) {
-      EXPECT_EQ(names_of(region), (std::vector<std::string>{"box", "logprob", "region", "score"}));
+      EXPECT_EQ(names_of(region),
+                (std::vector<std::string>{"box", "confidence", "logprob", "region", "score"}));
       EXPECT_LT(region["region"], 5);
       EXPECT_LE(region["logprob"], 0);
     }
@@ -346,8 +347,8 @@ TEST_F(Cli, ConversationReadsLinesFromAPipe) {
                                      "\n/regions\n/clear\nagain\n/quit\nno\n");
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   ASSERT_EQ(lines(outcome.out), 3u) << outcome.out;
-  for (const char* part : {"there is no picture yet", "expected four pixel numbers",
-                           "/jump: no such command", "wrote "}) {
+  for (const char* part :
+       {"there is no picture yet", "four pixel numbers", "/jump: no such command", "wrote "}) {
     EXPECT_NE(outcome.err.find(part), std::string::npos) << part << " not in:\n" << outcome.err;
   }
   EXPECT_TRUE(fs::exists(picture));

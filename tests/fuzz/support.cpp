@@ -69,6 +69,11 @@ MemoryFile::MemoryFile(std::string_view contents)
 
 MemoryFile::~MemoryFile() { ::close(descriptor_); }
 
+Image gray_picture(int width, int height) {
+  const std::vector<std::uint8_t> pixels(std::size_t{3} * width * height, 128);
+  return Image::from_rgb(pixels.data(), width, height);
+}
+
 const std::string& scratch_folder() {
   static const Scratch scratch;
   return scratch.path();

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "groma/error.h"
+#include "groma/image.h"
 
 namespace groma::fuzz {
 
@@ -42,6 +43,9 @@ class MemoryFile {
  private:
   int descriptor_;
 };
+
+/// A picture of one colour.
+Image gray_picture(int width, int height);
 
 /// A fresh folder in memory for files that are read by name; removed when the process ends.
 const std::string& scratch_folder();

@@ -15,9 +15,11 @@ void archive(std::string_view input);
 void captions(std::string_view input);
 void config(std::string_view input);
 void image(std::string_view input);
+void pointing(std::string_view input);
 void question(std::string_view input);
 void records(std::string_view input);
 void safetensors(std::string_view input);
+void saved_session(std::string_view input);
 void sentencepiece(std::string_view input);
 void text(std::string_view input);
 void tokenizer(std::string_view input);
@@ -35,9 +37,11 @@ inline constexpr Target kTargets[] = {{"annotations", annotations},
                                       {"captions", captions},
                                       {"config", config},
                                       {"image", image},
+                                      {"pointing", pointing},
                                       {"question", question},
                                       {"records", records},
                                       {"safetensors", safetensors},
+                                      {"saved_session", saved_session},
                                       {"sentencepiece", sentencepiece},
                                       {"text", text},
                                       {"tokenizer", tokenizer},

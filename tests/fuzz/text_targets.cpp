@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "answer/grounding.h"
+#include "answer/typed_shape.h"
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
 #include "io/file.h"
@@ -114,11 +115,14 @@ void question(std::string_view input) {
   const auto& tokenizer = choose(input);
   const int width = take_byte(input) + 1, height = take_byte(input) + 1;
   const bool grounded = take_byte(input) % 2 != 0;
+  const auto picture = gray_picture(width, height);
   std::vector<Box> boxes;
   while (!input.empty()) {
     const auto line = take_part(input, "\n");
     if (line.empty()) break;
-    if (const auto box = parse_box(std::string(line))) boxes.push_back(*box);
+    accepted([&] {
+      boxes.push_back(box_of(parse_shape(TypedShape::Kind::kBox, std::string(line)), picture));
+    });
   }
   const std::string typed(input);
   accepted([&] {

@@ -57,6 +57,28 @@ TEST(Select, TakesTheBestWhenNonePasses) {
   EXPECT_EQ(largest_difference(chosen.kept, at::tensor({1}, at::kLong)), 0);
 }
 
+TEST(Select, KeepsRoomForSmallOnes) {
+  // Four large boxes apart from each other, then three small ones of lower scores.
+  const auto boxes =
+      box_table({0.2f,  0.2f,  0.2f,  0.2f,  0.2f,  0.7f,  0.2f,  0.2f,  0.7f,  0.2f,
+                 0.2f,  0.2f,  0.7f,  0.7f,  0.2f,  0.2f,  0.45f, 0.45f, 0.05f, 0.05f,
+                 0.45f, 0.55f, 0.05f, 0.05f, 0.55f, 0.45f, 0.05f, 0.05f});
+  const auto scores = at::tensor({0.9f, 0.8f, 0.7f, 0.6f, 0.3f, 0.5f, 0.4f});
+  SelectConfig config;
+  config.max_regions = 4;
+  const auto kept = [&] {
+    const auto chosen = select_regions(boxes, scores, at::empty({0, 4}), config).kept;
+    return std::vector<int64_t>(chosen.data_ptr<int64_t>(), chosen.data_ptr<int64_t>() + 4);
+  };
+  EXPECT_EQ(kept(), (std::vector<int64_t>{0, 1, 2, 3}));
+  config.small_share = 0.5;
+  EXPECT_EQ(kept(), (std::vector<int64_t>{0, 1, 5, 6}));
+  config.small_share = 1;
+  EXPECT_EQ(kept(), (std::vector<int64_t>{0, 5, 6, 4}));
+  config.max_regions = 7;
+  EXPECT_EQ(select_regions(boxes, scores, at::empty({0, 4}), config).kept.size(0), 7);
+}
+
 TEST(Select, ScoreWeighsBothHeads) {
   const auto logit = [](double p) { return std::log(p / (1 - p)); };
   const auto score = fuse_scores(at::full({1, 1}, logit(0.3)), at::full({1, 1}, logit(0.8)));
