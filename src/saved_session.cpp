@@ -54,8 +54,8 @@ Mask mask_from(const nlohmann::json& runs, const Image& image) {
   bool inside = false;
   for (const auto& run : runs) {
     const auto length = run.get<std::size_t>();
-    require(length <= all - mask.inside.size(), kDoing,
-            "a mask has more pixels than the picture", kDamaged);
+    require(length <= all - mask.inside.size(), kDoing, "a mask has more pixels than the picture",
+            kDamaged);
     mask.inside.resize(mask.inside.size() + length, inside ? 1 : 0);
     inside = !inside;
   }

@@ -106,7 +106,7 @@ Pointing pointing_of(const TypedShape& shape, const Image& image) {
   }
   pointing.kind = shape.kind == TypedShape::Kind::kPoints     ? Pointing::Kind::kPoints
                   : shape.kind == TypedShape::Kind::kScribble ? Pointing::Kind::kScribble
-                                                         : Pointing::Kind::kPolygon;
+                                                              : Pointing::Kind::kPolygon;
   for (std::size_t i = 0; i < shape.places.size(); ++i) {
     (shape.beside[i] ? pointing.outside : pointing.points)
         .push_back(in_pixels(shape.places[i], image));
