@@ -81,6 +81,7 @@ ImageAnswer ask(Session& session, const Image& image, const std::string& file,
   if (!stream) std::cout << answer.text;
   std::cout << std::endl;
   list_phrases(std::cerr, answer);
+  if (args.show) show_picture(drawn(image, answered), *args.show);
   if (answer.finish == Finish::kLength) {
     std::cerr << "(cut off after " << answer.generated_ids.size() << " tokens; -n allows more)\n";
   }

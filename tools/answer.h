@@ -8,6 +8,7 @@
 #include "groma/formats.h"
 #include "groma/groma.h"
 #include "pointing.h"
+#include "terminal.h"
 
 namespace groma::cli {
 
@@ -17,12 +18,13 @@ constexpr std::size_t kMostSessionBytes = 100'000'000;
 /// How answers are asked for and printed.
 struct AnswerArgs {
   ChatOptions options;
-  std::optional<Format> format;  ///< instead of text
-  Calibration calibration;       ///< of the model
-  float min_score = 0;           ///< regions of less confidence are left out
-  bool masks = false;            ///< find a mask for each region
-  std::string label = "object";  ///< in a format, of regions without words
-  bool interactive = false;      ///< Ctrl-C stops the answer even before its first word
+  std::optional<Format> format;         ///< instead of text
+  Calibration calibration;              ///< of the model
+  float min_score = 0;                  ///< regions of less confidence are left out
+  bool masks = false;                   ///< find a mask for each region
+  std::string label = "object";         ///< in a format, of regions without words
+  std::optional<PictureProtocol> show;  ///< draw the answer in the terminal
+  bool interactive = false;             ///< Ctrl-C stops the answer even before its first word
 };
 
 /// Finds what is pointed at, asks, prints the text (on a terminal as it comes) to standard output

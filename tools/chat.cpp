@@ -176,6 +176,19 @@ void converse(const ChatArgs& args) {
   conversation.run();
 }
 
+cli::PictureProtocol protocol_of(const std::string& name) {
+  if (name == "kitty") return cli::PictureProtocol::kKitty;
+  if (name == "iterm") return cli::PictureProtocol::kIterm;
+  if (name != "auto") throw CLI::ValidationError("'" + name + "' is none of auto, kitty, iterm");
+  const auto known = cli::known_protocol();
+  if (!known) {
+    throw CLI::ValidationError(
+        "this terminal is not known to show pictures, as kitty, Ghostty, iTerm2 and WezTerm are; "
+        "use -o FILE, or name the protocol: kitty or iterm");
+  }
+  return *known;
+}
+
 void add_output_options(CLI::App& command, ChatArgs& args) {
   command
       .add_option("--min-score", args.answer.min_score,
@@ -187,6 +200,11 @@ void add_output_options(CLI::App& command, ChatArgs& args) {
   cli::add_format_options(command, args.answer.format, args.answer.label);
   cli::add_picture_option(command, args.picture,
                           "Draw the answer to a .png, .jpg, .webp, .svg or .html");
+  command
+      .add_option_function<std::string>(
+          "--show", [&args](const std::string& name) { args.answer.show = protocol_of(name); },
+          "Draw the answer in the terminal too: auto, kitty or iterm")
+      ->type_name("HOW");
   command
       .add_option("--session", args.session,
                   "Go on with the conversation in this file, where there is one, and keep it there")

@@ -8,14 +8,24 @@
 #include <iostream>
 #include <string_view>
 
+#include "image/codecs.h"
+#include "image/draw.h"
+#include "io/markup.h"
+
 namespace groma::cli {
+namespace {
+
+std::string_view environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value ? value : "";
+}
+
+}  // namespace
 
 bool stderr_is_terminal() {
   static const bool is = [] {
-    const char* const no_color = std::getenv("NO_COLOR");
-    const char* const term = std::getenv("TERM");
-    return isatty(STDERR_FILENO) && !(no_color && *no_color) &&
-           !(term && std::string_view(term) == "dumb");
+    return isatty(STDERR_FILENO) && environment("NO_COLOR").empty() &&
+           environment("TERM") != "dumb";
   }();
   return is;
 }
@@ -24,6 +34,32 @@ std::string coloured(const std::string& text, std::size_t index) {
   constexpr std::array kColours = {"32", "33", "36", "35", "34", "31"};
   if (!stderr_is_terminal()) return text;
   return std::string("\033[") + kColours[index % kColours.size()] + "m" + text + "\033[0m";
+}
+
+std::optional<PictureProtocol> known_protocol() {
+  if (!stderr_is_terminal()) return std::nullopt;
+  const auto term = environment("TERM"), program = environment("TERM_PROGRAM");
+  if (term == "xterm-kitty" || term == "xterm-ghostty" || program == "ghostty") {
+    return PictureProtocol::kKitty;
+  }
+  if (program == "iTerm.app" || program == "WezTerm") return PictureProtocol::kIterm;
+  return std::nullopt;
+}
+
+void show_picture(const Image& image, PictureProtocol protocol) {
+  constexpr int kMostSide = 800;  // pixels
+  const auto picture = encode_picture(thumbnail(image, kMostSide), "picture.png");
+  const auto text = io::base64(picture);
+  if (protocol == PictureProtocol::kIterm) {
+    std::cerr << "\033]1337;File=inline=1;size=" << picture.size() << ':' << text << "\a\n";
+    return;
+  }
+  constexpr std::size_t kChunk = 4096;
+  for (std::size_t at = 0; at < text.size(); at += kChunk) {
+    std::cerr << "\033_G" << (at == 0 ? "f=100,a=T," : "") << "m=" << (at + kChunk < text.size())
+              << ';' << text.substr(at, kChunk) << "\033\\";
+  }
+  std::cerr << '\n';
 }
 
 ProgressBar::ProgressBar(std::string title) : title_(std::move(title)) {}

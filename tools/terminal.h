@@ -1,7 +1,10 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
+
+#include "groma/image.h"
 
 namespace groma::cli {
 
@@ -10,6 +13,20 @@ bool stderr_is_terminal();
 
 /// `text` in one of a few colours, chosen by `index`; unchanged where there is no terminal.
 std::string coloured(const std::string& text, std::size_t index);
+
+/// Ways in which terminals take pictures.
+enum class PictureProtocol {
+  kKitty,  ///< kitty, Ghostty, Konsole
+  kIterm,  ///< iTerm2, WezTerm, Konsole
+};
+
+/// The one that the terminal on standard error is known to understand.
+std::optional<PictureProtocol> known_protocol();
+
+/// Shows a picture on standard error, made small enough to travel.
+///
+/// source    kitty's graphics protocol; iTerm2's inline images
+void show_picture(const Image& image, PictureProtocol protocol);
 
 /// A bar on standard error; appears only on a terminal, only when the work takes long.
 class ProgressBar {

@@ -68,6 +68,9 @@ std::vector<TextFile> to_format(const std::vector<ImageAnswer>& answers, Format 
 /// throws    Error when the text is not such lines
 std::vector<ImageAnswer> read_answers(const std::string& json_lines, const std::string& name);
 
+/// The image with the answer's boxes, labels and masks, and with what was pointed at.
+Image drawn(const Image& image, const ImageAnswer& answer);
+
 /// Draws an answer: .png, .jpg and .webp with boxes and labels; .svg; .html, one page with the
 /// image, whose phrases light up their boxes.
 ///

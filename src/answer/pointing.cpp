@@ -14,6 +14,7 @@ constexpr std::size_t kMostSeeds = 16;  // points that colour is looked up at
 constexpr std::size_t kRunnersUp = 5;
 constexpr double kLeastOverlap = 0.5;  // of a candidate and a shape's tight box
 constexpr double kLeastCovered = 0.9;  // share of the points that a candidate must hold
+constexpr float kSlack = 0.01f;  // of the picture's longer side: how uncertain a box's edges are
 
 // Weights of the logarithms of what speaks for a candidate; chosen on drawn scenes apart from those
 // that README's figures are measured on.
@@ -121,8 +122,10 @@ double centrality(const Box& box, const Point& at) {
   return std::max(0.0, 1 - away * away);
 }
 
-bool holds(const Box& box, const Point& at) {
-  return at.x >= box.x1 && at.x <= box.x2 && at.y >= box.y1 && at.y <= box.y2;
+/// Whether a point lies in a box, or not further than `slack` from it.
+bool holds(const Box& box, const Point& at, float slack = 0) {
+  return at.x >= box.x1 - slack && at.x <= box.x2 + slack && at.y >= box.y1 - slack &&
+         at.y <= box.y2 + slack;
 }
 
 /// The points themselves, or points at equal distances along the line.
@@ -196,12 +199,14 @@ std::vector<Fit> fits_of_points(const Pointing& pointing, const std::vector<Regi
   const auto samples = samples_of(pointing);
   const Surface surface(image, samples);
   const double picture = static_cast<double>(image.width()) * image.height();
+  const float slack = kSlack * static_cast<float>(std::max(image.width(), image.height()));
   std::vector<Fit> fits;
   std::vector<double> logs;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const auto& [box, score, given] = candidates[i];
-    const auto held = std::count_if(samples.begin(), samples.end(),
-                                    [&box = box](const Point& at) { return holds(box, at); });
+    const auto held =
+        std::count_if(samples.begin(), samples.end(),
+                      [&, &box = box](const Point& at) { return holds(box, at, slack); });
     if (static_cast<double>(held) < kLeastCovered * static_cast<double>(samples.size())) continue;
     double central = 0, beside = 0;
     for (const auto& at : samples) central += centrality(box, at);

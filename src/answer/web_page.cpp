@@ -114,6 +114,22 @@ std::string described(const Phrase& phrase, const NamedRegion& named) {
   return "<title>" + escape_markup(phrase.text + score) + "</title>";
 }
 
+/// Boxes of what was pointed at, dashed.
+std::string pointed_boxes(const Image& image, const ImageAnswer& answered) {
+  const double line = 3 * unit_of(image);
+  const auto color = css(kGivenColor);
+  std::string out;
+  for (const auto& referent : answered.referents) {
+    const auto words = referent.name.empty() ? "pointed at" : referent.name;
+    out += "<g><title>" + escape_markup(words) + "</title>" +
+           rectangle(referent.box, "style=\"fill:none;stroke:" + color +
+                                       ";stroke-width:" + number(line) +
+                                       ";stroke-dasharray:" + number(3 * line) + "\"") +
+           "</g>\n";
+  }
+  return out;
+}
+
 /// The boxes of all phrases over the picture.
 std::string overlay(const Image& image, const ImageAnswer& answered) {
   const auto& answer = answered.answer;
@@ -131,7 +147,7 @@ std::string overlay(const Image& image, const ImageAnswer& answered) {
              label(named.box, image, region_label(phrase, named), size, "") + "</g>\n";
     }
   }
-  return out + "</svg>";
+  return out + pointed_boxes(image, answered) + "</svg>";
 }
 
 /// The answer's text; phrases with regions are marked, and those without words get their numbers.
@@ -184,7 +200,7 @@ std::string svg_of(const Image& image, const ImageAnswer& answered) {
                 '\n';
     }
   }
-  return out + labels + "</svg>\n";
+  return out + pointed_boxes(image, answered) + labels + "</svg>\n";
 }
 
 std::string web_page_of(const Image& image, const ImageAnswer& answered) {
@@ -203,13 +219,21 @@ std::string web_page_of(const Image& image, const ImageAnswer& answered) {
          marked_text(answered.answer) + "</p>\n" + kScript + "</body>\n</html>\n";
 }
 
+Image drawn(const Image& image, const ImageAnswer& answered) {
+  std::vector<std::pair<Box, std::string>> pointed_at;
+  for (const auto& referent : answered.referents) {
+    pointed_at.emplace_back(referent.box, referent.name);
+  }
+  return draw_answer(image, answered.answer, answered.masks, pointed_at);
+}
+
 void save_answer(const std::string& path, const Image& image, const ImageAnswer& answered) {
   if (path.ends_with(".svg")) {
     io::write_file(path, svg_of(image, answered));
   } else if (path.ends_with(".html")) {
     io::write_file(path, web_page_of(image, answered));
   } else {
-    draw_answer(image, answered.answer, answered.masks).save(path);
+    drawn(image, answered).save(path);
   }
 }
 

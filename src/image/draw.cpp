@@ -18,10 +18,9 @@ namespace {
 
 const cv::Scalar kEdge(20, 20, 20);
 
-/// Of boxes given by the user; none of the above.
-const cv::Scalar kGiven(255, 0, 160);
-
 cv::Scalar scalar(const Rgb& color) { return {1. * color[0], 1. * color[1], 1. * color[2]}; }
+
+const cv::Scalar kGiven = scalar(kGivenColor);
 
 /// One box to draw with its label.
 struct Mark {
@@ -85,7 +84,7 @@ Image draw_marks(const Image& image, const std::vector<Mark>& marks, double text
   // All labels come last: none disappears behind a frame.
   LabelWriter labels(picture, text_scale * unit, line);
   for (std::size_t i = 0; i < marks.size(); ++i) {
-    labels.write(marks[i].label, frames[i], marks[i].color);
+    if (!marks[i].label.empty()) labels.write(marks[i].label, frames[i], marks[i].color);
   }
   return Image::from_rgb(picture.data, picture.cols, picture.rows);
 }
@@ -114,7 +113,8 @@ Image with_masks(const Image& image, const std::vector<Phrase>& phrases,
 
 }  // namespace
 
-Image draw_answer(const Image& image, const ChatResult& answer, const std::map<int, Mask>& masks) {
+Image draw_answer(const Image& image, const ChatResult& answer, const std::map<int, Mask>& masks,
+                  const std::vector<std::pair<Box, std::string>>& pointed_at) {
   std::vector<Mark> marks;
   const auto colors = phrase_colors(answer.phrases);
   std::set<std::pair<int, std::string>> seen;  // what is drawn, by region and label
@@ -126,6 +126,7 @@ Image draw_answer(const Image& image, const ChatResult& answer, const std::map<i
       marks.push_back({named.box, label, scalar(colors[i]), nesting[named.region]++});
     }
   }
+  for (const auto& [box, name] : pointed_at) marks.push_back({box, name, kGiven, 0, true});
   if (masks.empty()) return draw_marks(image, marks, 1);
   return draw_marks(with_masks(image, answer.phrases, colors, masks), marks, 1);
 }
@@ -148,6 +149,19 @@ Image draw_regions(const Image& image, const std::vector<Region>& regions) {
   }
   std::stable_partition(marks.begin(), marks.end(), [](const Mark& mark) { return mark.bold; });
   return draw_marks(image, marks, 0.8);
+}
+
+Image thumbnail(const Image& image, int most) {
+  const int longest = std::max(image.width(), image.height());
+  if (longest <= most) return image;
+  const cv::Mat whole(image.height(), image.width(), CV_8UC3,
+                      const_cast<std::uint8_t*>(image.data()));
+  const double scale = static_cast<double>(most) / longest;
+  const cv::Size size(std::max(1, static_cast<int>(image.width() * scale)),
+                      std::max(1, static_cast<int>(image.height() * scale)));
+  cv::Mat small;
+  cv::resize(whole, small, size, 0, 0, cv::INTER_AREA);
+  return Image::from_rgb(small.data, small.cols, small.rows);
 }
 
 }  // namespace groma

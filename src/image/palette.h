@@ -30,4 +30,7 @@ std::vector<Rgb> phrase_colors(const std::vector<Phrase>& phrases);
 /// What stands beside the box of a region that a phrase names: its words, else the number.
 std::string region_label(const Phrase& phrase, const NamedRegion& named);
 
+/// Of boxes that a user gave or pointed at; no phrase has it.
+inline constexpr Rgb kGivenColor = {255, 0, 160};
+
 }  // namespace groma

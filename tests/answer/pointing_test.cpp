@@ -66,6 +66,15 @@ TEST(Pointing, PointsBesideItSpeakAgainstTheirBoxes) {
   EXPECT_EQ(find(shape(Kind::kPoints, {{45, 35}}, {{30, 25}, {55, 45}})).candidate, 2);
 }
 
+TEST(Pointing, ClickJustBesideABoxMayMeanIt) {
+  const std::vector<Region> regions = {kRegions[3]};
+  const auto candidate = [&](float x) {
+    return point_at(shape(Kind::kPoints, {{x, 50}}), regions, picture()).candidate;
+  };
+  EXPECT_EQ(candidate(118.5f), 0) << "1 % of 200 pixels is 2";
+  EXPECT_EQ(candidate(117.5f), -1);
+}
+
 TEST(Pointing, AllPointsMustBeHeld) {
   EXPECT_EQ(find(shape(Kind::kPoints, {{45, 35}, {150, 50}})).candidate, 0);
 }

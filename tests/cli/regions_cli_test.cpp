@@ -165,6 +165,20 @@ TEST_F(CliRegions, ConversationIsKeptAndResumed) {
   EXPECT_NE(other.err.find("another picture"), std::string::npos) << other.err;
 }
 
+TEST_F(CliRegions, PicturesInTerminals) {
+  const std::vector<std::string> asked = {"--image", kPhoto, "-p", "hi", "-n", "1", "--show"};
+  const auto show = [&](const std::string& how) {
+    auto all = asked;
+    all.push_back(how);
+    return run("chat", all);
+  };
+  EXPECT_NE(show("kitty").err.find("\033_Gf=100,a=T,m=1;iVBOR"), std::string::npos);
+  EXPECT_NE(show("iterm").err.find("\033]1337;File=inline=1;size="), std::string::npos);
+  const auto none = show("auto");
+  EXPECT_EQ(none.code, 2) << "a pipe is no terminal";
+  EXPECT_NE(none.err.find("-o FILE"), std::string::npos) << none.err;
+}
+
 TEST_F(CliRegions, InteractivePointing) {
   const auto outcome = run("chat", {"--image", kPhoto, "-n", "2", "--json"},
                            "/point cup=50%,50%\n/polygon 1;1\nIs {cup} red?\n/point 700,1\nhm\n");

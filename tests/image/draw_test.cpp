@@ -117,6 +117,22 @@ TEST(Draw, AnyBoxAndAnySizeIsSafe) {
   }
 }
 
+TEST(Draw, WhatWasPointedAtStandsOut) {
+  const auto plain = draw_answer(gray(640, 480), {});
+  const auto pointed = draw_answer(gray(640, 480), {}, {}, {{{50, 60, 150, 160}, ""}});
+  EXPECT_EQ(count(plain, kPink), 0);
+  EXPECT_GT(count(pointed, kPink), 1000);
+}
+
+TEST(Draw, ThumbnailsKeepTheirShape) {
+  const auto small = thumbnail(gray(2000, 500), 800);
+  EXPECT_EQ(small.width(), 800);
+  EXPECT_EQ(small.height(), 200);
+  EXPECT_EQ(pixel(small, 799, 199), (Pixel{90, 90, 90}));
+  EXPECT_EQ(thumbnail(gray(800, 500), 800).width(), 800);
+  EXPECT_EQ(thumbnail(gray(5000, 1), 10).height(), 1);
+}
+
 TEST(Draw, LinesGrowWithThePicture) {
   const auto line_width = [](int width, int height) {
     ChatResult answer;
