@@ -1,5 +1,6 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <filesystem>
 #include <fstream>
@@ -35,7 +36,7 @@ const Image& picture() {
   return image;
 }
 
-/// What the process holds. Memory in bytes.
+/// What the process holds. Memory in bytes, without what the allocator keeps of memory given back.
 struct Holdings {
   std::size_t memory = 0, threads = 0, descriptors = 0;
 };
@@ -47,6 +48,7 @@ std::size_t entries_of(const char* folder) {
 
 Holdings holdings() {
   Holdings now;
+  malloc_trim(0);
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
     if (word != "VmRSS:") continue;
