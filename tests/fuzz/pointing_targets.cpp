@@ -21,8 +21,8 @@ std::vector<Region> candidates_from(std::string_view& input, const Image& image)
   for (auto& [box, score, given] : candidates) {
     std::array<int, 4> at = {};
     for (int& value : at) value = take_byte(input);
-    const auto [x1, x2] = std::minmax(at[0] % (image.width() + 1), at[1] % (image.width() + 1));
-    const auto [y1, y2] = std::minmax(at[2] % (image.height() + 1), at[3] % (image.height() + 1));
+    const auto [x1, x2] = std::minmax({at[0] % (image.width() + 1), at[1] % (image.width() + 1)});
+    const auto [y1, y2] = std::minmax({at[2] % (image.height() + 1), at[3] % (image.height() + 1)});
     box = {static_cast<float>(x1), static_cast<float>(y1), static_cast<float>(x2),
            static_cast<float>(y2)};
     score = static_cast<float>(at[0]) / 255;
