@@ -22,6 +22,7 @@ TEST(Recipe, ShippedRecipesAreRead) {
   const std::string stages = std::string(GROMA_SOURCE_DIR) + "/models/stages/";
   EXPECT_EQ(read_recipe(stages + "detection.json").stage, StageKind::kDetection);
   EXPECT_EQ(read_recipe(stages + "alignment.json").stage, StageKind::kAlignment);
+  EXPECT_EQ(read_recipe(stages + "alignment-more.json").stage, StageKind::kAlignment);
   EXPECT_EQ(read_recipe(stages + "instruction.json").stage, StageKind::kInstruction);
 }
 
