@@ -30,6 +30,7 @@ int kills() { return whole_length() ? 200 : 20; }
 struct Job {
   Arguments start, resume;  ///< command lines without the folder, which comes last
   std::vector<const char*> results;
+  const char* kept = "";  ///< what there must be to go on from; empty: anything
 };
 
 double seconds_of(const Job& job, const fs::path& out) {
@@ -52,7 +53,8 @@ void kill_and_resume(const Job& job, const fs::path& folder) {
   for (int round = 0; killed < kills(); ++round) {
     const auto out = folder / ("run" + std::to_string(round));
     for (bool done = false; !done;) {
-      auto arguments = fs::exists(out) && !fs::is_empty(out) ? job.resume : job.start;
+      const bool begun = fs::exists(out / job.kept) && !fs::is_empty(out);
+      auto arguments = begun ? job.resume : job.start;
       arguments.push_back(out.string());
       if (killed >= kills()) {
         const auto last = run_groma(arguments);
@@ -115,6 +117,7 @@ TEST(Kill, ATrainingGoesOnAndEndsWithTheSameBits) {
   job.resume = job.start;
   job.resume.insert(job.resume.begin() + 1, "--resume");
   job.results = {"state.safetensors", "model/model.safetensors"};
+  job.kept = "state.safetensors";
   kill_and_resume(job, fs::path(folder / "."));
 }
 
