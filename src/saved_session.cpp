@@ -18,8 +18,10 @@ constexpr const char* kDamaged = "; the file is damaged";
 
 std::string checksum(const Image& image) {
   const auto bytes = std::size_t{3} * image.width() * image.height();
-  return io::sha256(std::to_string(image.width()) + "x" + std::to_string(image.height()) + " " +
-                    std::string(reinterpret_cast<const char*>(image.data()), bytes));
+  io::Sha256 sum;
+  sum.add(std::to_string(image.width()) + "x" + std::to_string(image.height()) + " ");
+  sum.add({reinterpret_cast<const char*>(image.data()), bytes});
+  return sum.hex();
 }
 
 Json json_of(const std::vector<TextPiece>& pieces) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "check.h"
+#include "image/mask_check.h"
 #include "regions/boxes.h"
 #include "regions/given_boxes.h"
 #include "session.h"
@@ -46,13 +47,7 @@ void Session::Impl::choose(const at::Tensor& boxes_cxcywh, const at::Tensor& sco
   for (const auto& [number, mask] : masks) {
     require(number >= 0 && number < count, "choose regions: a mask for region ", number,
             ", there are ", count, "; give masks for regions that exist");
-    require(mask.width == image.width() && mask.height == image.height() &&
-                mask.inside.size() == static_cast<size_t>(mask.width) * mask.height,
-            "choose regions: the mask of region ", number, " is ", mask.width, " x ", mask.height,
-            " pixels, the picture ", image.width(), " x ", image.height(),
-            "; give a mask of the picture's size");
-    require(area_of(mask) > 0, "choose regions: the mask of region ", number,
-            " is empty; mark at least one pixel");
+    check_mask(mask, image, "choose regions: the mask of region " + std::to_string(number));
   }
   Timings timings;
   if (!image_tokens.defined()) encode(timings);

@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <functional>
 
 #include "engine.h"
 #include "init.h"
+#include "io/message.h"
 #include "io/safetensors.h"
 #include "support.h"
 
@@ -16,16 +16,8 @@ namespace groma {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::message_of;
 using testing::TemporaryFolder;
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 /// A random model and what `groma quantize` makes of it.
 class Quantize : public ::testing::Test {

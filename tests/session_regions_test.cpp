@@ -1,64 +1,37 @@
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <map>
 
 #include "folders.h"
 #include "groma/groma.h"
-#include "init.h"
 #include "io/file.h"
+#include "io/message.h"
+#include "session_support.h"
 
 // What a session lets its user do with regions, and how it is kept.
 
 namespace groma {
 namespace {
 
+using testing::all_regions;
+using testing::brief;
+using testing::kTinyConfig;
+using testing::message_of;
+using testing::picture;
+using testing::random_model;
 using testing::TemporaryFolder;
 
-constexpr const char* kConfig = GROMA_SOURCE_DIR "/tests/data/tiny_config.json";
-
-/// Random models of a few hundred thousand parameters.
-Groma random_model(const std::string& config, const TemporaryFolder& folder) {
-  const auto directory = (folder.path() / "model").string();
-  init_checkpoint(config, directory, "float32", /*seed=*/3);
-  return Groma::load(directory);
-}
-
-/// One that reads features where regions are, made once.
+/// Reads features where regions are; made once.
 const Groma& model() {
   static const TemporaryFolder folder;
   static const Groma loaded = [] {
     const auto config = (folder.path() / "config.json").string();
-    auto text = io::read_text_file(kConfig, 100'000);
+    auto text = io::read_text_file(kTinyConfig, 100'000);
     text.insert(text.find('{') + 1, "\"roi_geometry\": \"exact\",");
     io::write_file(config, text);
     return random_model(config, folder);
   }();
   return loaded;
-}
-
-Image picture() { return Image::open(std::string(GROMA_SOURCE_DIR) + "/tests/data/photo.jpg"); }
-
-/// Random scores lie near 0.01: everything passes.
-RegionOptions all_regions() {
-  RegionOptions options;
-  options.box_score = 0;
-  return options;
-}
-
-ChatOptions brief() {
-  ChatOptions options;
-  options.max_new_tokens = 6;
-  return options;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(SessionRegions, BoxGivenAfterRegionsWereListedIsAppendedWhereNoneCoversIt) {
@@ -106,7 +79,7 @@ TEST(SessionRegions, WrongChoicesAreRefused) {
 
 TEST(SessionRegions, MasksNeedFeaturesWhereRegionsAre) {
   const TemporaryFolder folder;
-  auto session = random_model(kConfig, folder).start(picture());
+  auto session = random_model(kTinyConfig, folder).start(picture());
   const Mask all{600, 400, std::vector<std::uint8_t>(600 * 400, 1)};
   EXPECT_NE(message_of([&] {
               session.choose({{{10, 20, 110, 90}, 1, true}}, {{0, all}});

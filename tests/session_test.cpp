@@ -9,47 +9,24 @@
 #include <thread>
 
 #include "init.h"
+#include "io/message.h"
+#include "session_support.h"
 #include "support.h"
 
 namespace groma {
 namespace {
 
+using testing::all_regions;
+using testing::brief;
+using testing::message_of;
+using testing::picture;
 using testing::TemporaryFolder;
 
-/// A random model of a few hundred thousand parameters, made once.
+/// Made once.
 const Groma& model() {
   static const TemporaryFolder folder;
-  static const Groma loaded = [] {
-    const auto directory = (folder.path() / "model").string();
-    init_checkpoint(std::string(GROMA_SOURCE_DIR) + "/tests/data/tiny_config.json", directory,
-                    "float32", /*seed=*/3);
-    return Groma::load(directory);
-  }();
+  static const Groma loaded = testing::random_model(testing::kTinyConfig, folder);
   return loaded;
-}
-
-Image picture() { return Image::open(std::string(GROMA_SOURCE_DIR) + "/tests/data/photo.jpg"); }
-
-/// Random scores lie near 0.01: everything passes.
-RegionOptions all_regions() {
-  RegionOptions options;
-  options.box_score = 0;
-  return options;
-}
-
-ChatOptions brief() {
-  ChatOptions options;
-  options.max_new_tokens = 6;
-  return options;
-}
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Session, SecondTurnKeepsRegionsAndReusesThePrefix) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <string_view>
@@ -23,6 +24,18 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+/// Asks what is ready and does with the answer what `args` ask for.
+void complete(ImageAnswer& answered, Session& session, const Image& image,
+              const ReadyQuestion& ready, const AnswerArgs& args,
+              const std::function<bool(std::string_view)>& on_text) {
+  auto options = args.options;
+  options.on_text = on_text;
+  answered.answer = session.chat(ready.prompt, ready.boxes, options);
+  answered.calibration = args.calibration;
+  drop_unsure(answered.answer, args.calibration, args.min_score);
+  if (args.masks) add_masks(answered, image);
+}
+
 }  // namespace
 
 ImageAnswer about(const std::string& file, const Image& image, const std::string& prompt) {
@@ -35,13 +48,9 @@ ImageAnswer ask_silently(Session& session, const Image& image, const std::string
   const StoppableAnswer stoppable;
   auto answered = about(file, image, prompt);
   auto ready = make_ready(session, image, prompt, pointing);
-  auto options = args.options;
-  options.on_text = [](std::string_view) { return interrupts() == 0; };
-  answered.answer = session.chat(ready.prompt, ready.boxes, options);
-  answered.calibration = args.calibration;
-  drop_unsure(answered.answer, args.calibration, args.min_score);
-  if (args.masks) add_masks(answered, image);
   answered.referents = std::move(ready.referents);
+  complete(answered, session, image, ready, args,
+           [](std::string_view) { return interrupts() == 0; });
   return answered;
 }
 
@@ -58,8 +67,7 @@ ImageAnswer ask(Session& session, const Image& image, const std::string& file,
   const bool stream = !args.format && isatty(STDOUT_FILENO);
   std::optional<StoppableAnswer> stoppable;
   if (args.interactive) stoppable.emplace();
-  auto options = args.options;
-  options.on_text = [&](std::string_view piece) {
+  const auto on_text = [&](std::string_view piece) {
     if (!stoppable) stoppable.emplace();
     if (stream) std::cout << printable(piece) << std::flush;
     return interrupts() == 0;
@@ -68,11 +76,8 @@ ImageAnswer ask(Session& session, const Image& image, const std::string& file,
   auto ready = make_ready(session, image, prompt, pointing);
   answered.referents = std::move(ready.referents);
   list_referents(std::cerr, answered.referents);
-  auto& answer = answered.answer;
-  answer = session.chat(ready.prompt, ready.boxes, options);
-  answered.calibration = args.calibration;
-  drop_unsure(answer, args.calibration, args.min_score);
-  if (args.masks) add_masks(answered, image);
+  complete(answered, session, image, ready, args, on_text);
+  const auto& answer = answered.answer;
 
   if (args.format) {
     print_format({answered}, *args.format, args.label);

@@ -11,7 +11,6 @@
 #include "io/file.h"
 #include "line_reader.h"
 #include "output.h"
-#include "regions/given_boxes.h"
 #include "terminal.h"
 
 namespace groma::cli {

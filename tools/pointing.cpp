@@ -13,18 +13,17 @@ namespace {
 struct ShapeOption {
   TypedShape::Kind kind;
   const char* option;
-  const char* form;
   const char* help;
 };
 
 constexpr ShapeOption kShapeOptions[] = {
-    {TypedShape::Kind::kBox, "--box", "x1,y1,x2,y2",
+    {TypedShape::Kind::kBox, "--box",
      "A box in pixels, or in % of the sides; repeat for more. <box> in the prompt is the next"},
-    {TypedShape::Kind::kPoints, "--point,--points", "x,y;x,y;-x,y",
+    {TypedShape::Kind::kPoints, "--point,--points",
      "A click on it, or several; - before one that is beside it"},
-    {TypedShape::Kind::kScribble, "--scribble", "x,y;x,y;...", "A line drawn over it"},
-    {TypedShape::Kind::kPolygon, "--polygon", "x,y;x,y;x,y;...", "Its outline"},
-    {TypedShape::Kind::kMask, "--mask", "FILE", "Its pixels: a picture, black outside"},
+    {TypedShape::Kind::kScribble, "--scribble", "A line drawn over it"},
+    {TypedShape::Kind::kPolygon, "--polygon", "Its outline"},
+    {TypedShape::Kind::kMask, "--mask", "Its pixels: a picture, black outside"},
 };
 
 /// The region that a shape means; `regions` are those that the model will see.
@@ -121,17 +120,17 @@ std::vector<std::size_t> place_names(std::string& prompt, const std::vector<Type
 
 std::vector<int> parse_numbers(const std::string& text) {
   std::vector<int> numbers;
-  std::string_view rest = text;
-  do {
-    int number = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-    if (error != std::errc()) throw CLI::ValidationError("'" + text + "' is no list like 0,3,5");
-    numbers.push_back(number);
-    rest.remove_prefix(end - rest.data());
-    if (!rest.starts_with(',')) break;
-    rest.remove_prefix(1);
-  } while (true);
-  if (!rest.empty()) throw CLI::ValidationError("'" + text + "' is no list like 0,3,5");
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (bool more = true; more;) {
+    auto& number = numbers.emplace_back();
+    const auto [next, error] = std::from_chars(at, end, number);
+    more = next != end && *next == ',';
+    if (error != std::errc() || (next != end && !more)) {
+      throw CLI::ValidationError("'" + text + "' is no list like 0,3,5");
+    }
+    at = next + 1;
+  }
   return numbers;
 }
 
@@ -147,7 +146,7 @@ void add_pointing_options(CLI::App& command, PointingArgs& args) {
       }
     };
     command.add_option_function<std::string>(option.option, add, option.help)
-        ->type_name(std::string("[NAME=]") + option.form)
+        ->type_name(std::string("[NAME=]") + form_of(option.kind))
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->trigger_on_parse();

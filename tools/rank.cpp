@@ -36,13 +36,11 @@ void print(const std::vector<Candidate>& found, const Ranking& ranking, bool jso
   if (json) {
     auto list = nlohmann::ordered_json::array();
     for (const auto& [one, confidence] : found) {
-      list.push_back(
-          {{"region", one.region},
-           {"box",
-            {decimal(one.box.x1), decimal(one.box.y1), decimal(one.box.x2), decimal(one.box.y2)}},
-           {"score", decimal(one.score)},
-           {"probability", decimal(one.probability)},
-           {"confidence", decimal(confidence)}});
+      list.push_back({{"region", one.region},
+                      {"box", to_json(one.box)},
+                      {"score", decimal(one.score)},
+                      {"probability", decimal(one.probability)},
+                      {"confidence", decimal(confidence)}});
     }
     std::cout << one_line({{"present", decimal(ranking.present)}, {"regions", std::move(list)}})
               << '\n';

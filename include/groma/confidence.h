@@ -23,6 +23,7 @@ struct Calibration {
   /// probability  of the region's token, [0, 1]
   /// returns      [0, 1]
   float confidence(double score, double probability) const;
+  float confidence(const NamedRegion& named) const;
 };
 
 /// Takes the regions below a confidence from their phrases; the text stays.

@@ -61,8 +61,7 @@ void add_masks(ImageAnswer& answer, const Image& image);
 std::vector<TextFile> to_format(const std::vector<ImageAnswer>& answers, Format format,
                                 const std::string& wordless = "object");
 
-/// Reads answers that were written as `kJson`. Timings, referents and masks are
-/// not kept.
+/// Reads answers that were written as `kJson`. Timings, referents and masks are not kept.
 ///
 /// name      stands for the text in messages
 /// throws    Error when the text is not such lines

@@ -16,16 +16,12 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::array<const char*, 3> kFinishNames = {"stop", "length", "cancelled"};
 
-Json json_of(const Box& box) {
-  return {decimal(box.x1), decimal(box.y1), decimal(box.x2), decimal(box.y2)};
-}
-
 Json json_of(const Phrase& phrase, const ImageAnswer& answered) {
   Json regions = Json::array();
   for (const auto& named : phrase.regions) {
-    const auto confidence = answered.calibration.confidence(named.score, std::exp(named.logprob));
+    const auto confidence = answered.calibration.confidence(named);
     regions.push_back({{"region", named.region},
-                       {"box", json_of(named.box)},
+                       {"box", to_json(named.box)},
                        {"score", decimal(named.score)},
                        {"logprob", decimal(named.logprob)},
                        {"confidence", decimal(confidence)}});
@@ -56,7 +52,7 @@ Json json_of(const Referent& referent) {
   for (const auto& fit : referent.next) {
     next.push_back({{"region", fit.candidate}, {"fit", decimal(fit.fit)}});
   }
-  return {{"name", referent.name},        {"box", json_of(referent.box)},
+  return {{"name", referent.name},        {"box", to_json(referent.box)},
           {"own", referent.own},          {"score", decimal(referent.score)},
           {"fit", decimal(referent.fit)}, {"next", std::move(next)}};
 }
@@ -135,9 +131,13 @@ Json to_json(const std::vector<Region>& regions) {
   Json list = Json::array();
   for (const auto& region : regions) {
     list.push_back(
-        {{"box", json_of(region.box)}, {"score", decimal(region.score)}, {"given", region.given}});
+        {{"box", to_json(region.box)}, {"score", decimal(region.score)}, {"given", region.given}});
   }
   return list;
+}
+
+Json to_json(const Box& box) {
+  return {decimal(box.x1), decimal(box.y1), decimal(box.x2), decimal(box.y2)};
 }
 
 Json to_json(const Mask& mask) {

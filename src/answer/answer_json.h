@@ -16,6 +16,9 @@ nlohmann::ordered_json decimal(float value);
 nlohmann::ordered_json to_json(const ImageAnswer& answer);
 nlohmann::ordered_json to_json(const std::vector<Region>& regions);
 
+/// [x1, y1, x2, y2]
+nlohmann::ordered_json to_json(const Box& box);
+
 /// Runs as COCO has them: {"size": [height, width], "counts": ...}.
 nlohmann::ordered_json to_json(const Mask& mask);
 

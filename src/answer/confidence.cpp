@@ -41,11 +41,14 @@ float Calibration::confidence(double proposal, double probability) const {
   return static_cast<float>(1 / (1 + std::exp(-sum)));
 }
 
+float Calibration::confidence(const NamedRegion& named) const {
+  return confidence(named.score, std::exp(named.logprob));
+}
+
 void drop_unsure(ChatResult& answer, const Calibration& calibration, float least) {
   for (auto& phrase : answer.phrases) {
-    std::erase_if(phrase.regions, [&](const NamedRegion& named) {
-      return calibration.confidence(named.score, std::exp(named.logprob)) < least;
-    });
+    std::erase_if(phrase.regions,
+                  [&](const NamedRegion& named) { return calibration.confidence(named) < least; });
   }
 }
 

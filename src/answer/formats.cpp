@@ -94,7 +94,7 @@ TextFile coco(const Answers& answers, const std::string& wordless) {
                       {"height", answered.height}});
     for_each_box(answered.answer, [&](const Phrase& phrase, const NamedRegion& named) {
       const float width = named.box.x2 - named.box.x1, height = named.box.y2 - named.box.y1;
-      const auto confidence = answered.calibration.confidence(named.score, std::exp(named.logprob));
+      const auto confidence = answered.calibration.confidence(named);
       Json annotation = {
           {"id", annotations.size() + 1},
           {"image_id", image},

@@ -5,6 +5,8 @@
 #include <opencv2/imgproc.hpp>
 
 #include "check.h"
+#include "image/mask_check.h"
+#include "regions/box_iou.h"
 
 namespace groma {
 namespace {
@@ -89,29 +91,13 @@ std::vector<Point> checked_corners(const std::vector<Point>& points) {
 void check(const Pointing& pointing, const Image& image) {
   const auto* name = name_of(pointing.kind);
   if (pointing.kind == Pointing::Kind::kMask) {
-    const auto& mask = pointing.mask;
-    require(mask.width == image.width() && mask.height == image.height() &&
-                mask.inside.size() == static_cast<std::size_t>(mask.width) * mask.height,
-            "point at something: the mask is ", mask.width, " x ", mask.height,
-            " pixels, the picture ", image.width(), " x ", image.height(),
-            "; give a mask of the picture's size");
-    require(area_of(mask) > 0, "point at something: the mask is empty; mark at least one pixel");
+    check_mask(pointing.mask, image, "point at something: the mask");
     return;
   }
   check_points(pointing.points, name, image);
   check_points(pointing.outside, "points beside it", image);
   require(!pointing.points.empty(), "point at something: the ", name,
           " has no point; give at least one");
-}
-
-double overlap(const Box& a, const Box& b) {
-  const double width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
-  const double height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
-  if (width <= 0 || height <= 0) return 0;
-  const auto area = [](const Box& box) {
-    return (static_cast<double>(box.x2) - box.x1) * (static_cast<double>(box.y2) - box.y1);
-  };
-  return width * height / (area(a) + area(b) - width * height);
 }
 
 /// How central a point lies: 1 in the middle of the box, 0 at its edge and outside.
@@ -233,7 +219,7 @@ std::vector<Fit> fits_of_points(const Pointing& pointing, const std::vector<Regi
 std::vector<Fit> fits_of_shape(const Box& tight, const std::vector<Region>& candidates) {
   std::vector<Fit> fits;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    const auto fit = overlap(candidates[i].box, tight);
+    const auto fit = box_iou(candidates[i].box, tight);
     if (fit >= kLeastOverlap) fits.push_back({static_cast<int>(i), static_cast<float>(fit)});
   }
   return fits;

@@ -25,7 +25,7 @@ constexpr Form kForms[] = {
     {TypedShape::Kind::kMask, "--mask", "FILE"},
 };
 
-const Form& form_of(TypedShape::Kind kind) {
+const Form& entry_of(TypedShape::Kind kind) {
   return *std::find_if(std::begin(kForms), std::end(kForms),
                        [&](const Form& form) { return form.kind == kind; });
 }
@@ -72,10 +72,12 @@ Point in_pixels(const std::pair<TypedLength, TypedLength>& place, const Image& i
 
 }  // namespace
 
+const char* form_of(TypedShape::Kind kind) { return entry_of(kind).form; }
+
 TypedShape parse_shape(TypedShape::Kind kind, const std::string& text) {
   TypedShape shape;
   shape.kind = kind;
-  shape.text = form_of(kind).option + (" " + text);
+  shape.text = entry_of(kind).option + (" " + text);
   const auto equals = text.find('=');
   if (equals != std::string::npos && equals > 0) shape.name = text.substr(0, equals);
   const auto value = shape.name.empty() ? text : text.substr(equals + 1);
@@ -86,7 +88,7 @@ TypedShape parse_shape(TypedShape::Kind kind, const std::string& text) {
     sound = read_places(value, kind == TypedShape::Kind::kBox ? ',' : ';', shape) &&
             (kind != TypedShape::Kind::kBox || shape.places.size() == 2);
   }
-  require(sound, io::quote(text), " is not ", form_of(kind).form,
+  require(sound, io::quote(text), " is not ", form_of(kind),
           kind == TypedShape::Kind::kBox ? ", four pixel numbers" : ", pixel numbers",
           ", each perhaps with % behind it");
   return shape;

@@ -25,6 +25,9 @@ struct TypedShape {
   std::string text;          ///< option and value, as typed
 };
 
+/// How the value of such a shape is written: "x1,y1,x2,y2".
+const char* form_of(TypedShape::Kind kind);
+
 /// Reads "name=..." or "...": a box "x1,y1,x2,y2", a mask's file, or places "x,y;x,y", of which
 /// points take "-x,y" for a place beside.
 ///

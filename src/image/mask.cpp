@@ -4,6 +4,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "check.h"
+#include "image/mask_check.h"
 #include "io/file.h"
 
 namespace groma {
@@ -30,6 +31,14 @@ Mask read_mask(const std::string& path, int width, int height) {
   require(area_of(mask) > 0, "read the mask ", io::quote(path),
           ": all of it is black; paint what is meant in another colour");
   return mask;
+}
+
+void check_mask(const Mask& mask, const Image& image, const std::string& which) {
+  require(mask.width == image.width() && mask.height == image.height() &&
+              mask.inside.size() == static_cast<std::size_t>(mask.width) * mask.height,
+          which, " is ", mask.width, " x ", mask.height, " pixels, the picture ", image.width(),
+          " x ", image.height(), "; give a mask of the picture's size");
+  require(area_of(mask) > 0, which, " is empty; mark at least one pixel");
 }
 
 std::int64_t area_of(const Mask& mask) {

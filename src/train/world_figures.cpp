@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine.h"
+#include "regions/box_iou.h"
 #include "regions/boxes.h"
 #include "session.h"
 #include "train/detection_stage.h"
@@ -20,14 +21,6 @@ namespace {
 using Figures = std::map<std::string, WorldFigure>;
 
 constexpr double kMatch = 0.5;
-
-double iou(const Box& a, const Box& b) {
-  const double width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
-  const double height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
-  if (width <= 0 || height <= 0) return 0;
-  const auto area = [](const Box& box) { return (box.x2 - box.x1) * (box.y2 - box.y1); };
-  return width * height / (area(a) + area(b) - width * height);
-}
 
 void count(Figures& figures, const std::string& name, bool hit) {
   figures[name].hits += hit ? 1 : 0;
@@ -95,7 +88,7 @@ class Interview {
   void refer(const Question& question);
   void describe(const Question& question, const ChatResult& said);
   bool on_target(const Box& box, int object) const {
-    return iou(box, scene_.objects[object].box) > kMatch;
+    return box_iou(box, scene_.objects[object].box) > kMatch;
   }
 
   const Scene& scene_;
