@@ -9,7 +9,6 @@
 #include "language/stream_decoder.h"
 #include "regions/boxes.h"
 #include "regions/select.h"
-#include "tiles.h"
 
 namespace groma {
 namespace {
@@ -55,7 +54,7 @@ void Session::Impl::encode(Timings& timings) {
   const auto picture = network_picture(*engine, image, options.resize, timings);
   if (recall(picture)) return;
   auto seen = see_picture(*engine, picture, timings);
-  see_tiles(*engine, image, options, seen, timings);
+  tiles = see_tiles(*engine, image, options, seen, timings);
   at::Tensor tokens;
   {
     Stopwatch watch(timings.vision_ms);
@@ -140,7 +139,7 @@ void Session::Impl::look(const at::Tensor& boxes_cxcywh, Timings& timings) {
   for (int64_t i = 0; i < kept.numel(); ++i) {
     set.given.push_back(kept.const_data_ptr<int64_t>()[i] >= proposed_scores.size(0));
   }
-  set.tokens = engine->model->region_tokens(maps, set.boxes_cxcywh);
+  set.tokens = region_tokens(*engine->model, maps, tiles, set.boxes_cxcywh);
   regions = std::move(set);
 }
 
@@ -174,6 +173,7 @@ std::unique_ptr<Session::Impl> Session::Impl::fork(std::optional<uint64_t> shuff
   copy->options.shuffle_seed = shuffle_seed;
   copy->image_tokens = image_tokens;
   copy->maps = maps;
+  copy->tiles = tiles;
   copy->proposed_boxes = proposed_boxes;
   copy->proposed_scores = proposed_scores;
   copy->cached_ = cached_;
@@ -228,7 +228,7 @@ std::vector<int64_t> Session::Impl::place_boxes(const at::Tensor& boxes_cxcywh,
           " regions, the model has tokens for ", limit, "; begin a new session");
   Stopwatch watch(timings.regions_ms);
   const auto fresh = boxes.narrow(0, regions.boxes_cxcywh.size(0), added);
-  regions.tokens = at::cat({regions.tokens, engine->model->region_tokens(maps, fresh)});
+  regions.tokens = at::cat({regions.tokens, region_tokens(*engine->model, maps, tiles, fresh)});
   regions.scores = at::cat({regions.scores, at::ones({added}, regions.scores.options())});
   regions.given.insert(regions.given.end(), added, true);
   regions.boxes_cxcywh = boxes;
@@ -279,6 +279,26 @@ at::Tensor Session::Impl::feed(const ExpandedPrompt& prompt, int64_t from) {
   return engine->model->llm(rows, next_positions(pack).to(engine->device), pack);
 }
 
+int64_t Session::Impl::keep_shared(const ExpandedPrompt& prompt, int64_t most) {
+  int64_t same = 0;
+  const auto stored = std::min(most, cache_.length());
+  while (same < stored && cached_.ids[same] == prompt.ids[same] &&
+         cached_.feature_of[same] == prompt.feature_of[same]) {
+    ++same;
+  }
+  forget_from(same);
+  return same;
+}
+
+at::Tensor Session::Impl::logits_from(const ExpandedPrompt& conversation, int64_t first) {
+  const auto same = keep_shared(conversation, first);
+  cache_.reserve(static_cast<int64_t>(conversation.ids.size()));
+  const auto hidden = feed(conversation, same);
+  cached_ = conversation;
+  const auto skipped = first - same;
+  return engine->model->logits(hidden.narrow(0, skipped, hidden.size(0) - skipped)).to(at::kCPU);
+}
+
 at::Tensor Session::Impl::prefill(const ExpandedPrompt& prompt, const ChatOptions& options,
                                   Timings& timings) {
   Stopwatch watch(timings.prefill_ms);
@@ -289,13 +309,7 @@ at::Tensor Session::Impl::prefill(const ExpandedPrompt& prompt, const ChatOption
           image_tokens.size(0), " of the picture, ", 2 * regions.boxes_cxcywh.size(0),
           " of regions), the model's context is ", context,
           "; shorten the prompt, lower max_regions or begin a new session");
-  int64_t same = 0;
-  const auto stored = std::min<int64_t>(length - 1, cache_.length());
-  while (same < stored && cached_.ids[same] == prompt.ids[same] &&
-         cached_.feature_of[same] == prompt.feature_of[same]) {
-    ++same;
-  }
-  cache_.truncate(same);
+  const auto same = keep_shared(prompt, length - 1);
   cached_ = prompt;
   cache_.reserve(std::min<int64_t>(context, length + options.max_new_tokens));
   timings.prompt_positions = static_cast<int>(length);

@@ -10,6 +10,7 @@
 #include "language/kv_cache.h"
 #include "language/prompt.h"
 #include "picture_cache.h"
+#include "tiles.h"
 
 namespace groma {
 
@@ -51,6 +52,10 @@ struct Session::Impl {
   /// has happened is not done again.
   void look(const at::Tensor& boxes_cxcywh, Timings& timings);
 
+  /// Logits [T - first, V] that the model gives after each position of a conversation from `first`
+  /// on: how probable it finds what stands there. Regions must have been chosen.
+  at::Tensor logits_from(const ExpandedPrompt& conversation, int64_t first);
+
   /// Forgets turns and regions; the picture stays encoded.
   void clear();
 
@@ -69,6 +74,7 @@ struct Session::Impl {
   RegionOptions options;
   at::Tensor image_tokens;       ///< [image tokens, H]; undefined before the first look
   std::vector<at::Tensor> maps;  ///< fused maps that region tokens are read from
+  std::vector<SeenTile> tiles;   ///< whose features regions have instead, see RegionOptions
   at::Tensor proposed_boxes;     ///< [Q, 4] cxcywh in [0, 1]
   at::Tensor proposed_scores;    ///< [Q]
   RegionSet regions;             ///< undefined before they are chosen
@@ -91,6 +97,8 @@ struct Session::Impl {
                             const std::vector<int64_t>& matches, std::vector<int64_t>& ids) const;
   /// Feeds a prompt from position `from` on; returns the hidden states, [T, H].
   at::Tensor feed(const ExpandedPrompt& prompt, int64_t from);
+  /// Keeps of the decoder's positions what a prompt begins with, at most `most`; returns how many.
+  int64_t keep_shared(const ExpandedPrompt& prompt, int64_t most);
   /// Logits after the prompt's last position.
   at::Tensor prefill(const ExpandedPrompt& prompt, const ChatOptions& options, Timings& timings);
   at::Tensor embed(const ExpandedPrompt& prompt, int64_t from) const;

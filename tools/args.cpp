@@ -20,7 +20,11 @@ void add_model_options(CLI::App& command, ModelArgs& args) {
   add_choice<Device>(command, "--device", args.options.device,
                      {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}}, "cpu or cuda")
       ->type_name("D");
-  add_choice<DType>(command, "--dtype", args.options.dtype,
+  add_dtype_option(command, args.options.dtype);
+}
+
+void add_dtype_option(CLI::App& command, DType& dtype) {
+  add_choice<DType>(command, "--dtype", dtype,
                     {{"auto", DType::kAuto},
                      {"fp32", DType::kFloat32},
                      {"bf16", DType::kBFloat16},
@@ -55,6 +59,10 @@ void add_region_options(CLI::App& command, RegionOptions& options) {
           "--tiles", set_tiles,
           "Propose also from N x N overlapping parts, for small objects; auto: by the size")
       ->type_name("N");
+  command
+      .add_flag("--tile-features", options.tile_features,
+                "With --tiles: read each region from the part that shows it; finer, and slower")
+      ->needs("--tiles");
 }
 
 void check_picture_file(const std::string& file) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "args.h"
 #include "commands.h"
 #include "train/detection_stage.h"
 #include "train/world_figures.h"
@@ -99,6 +100,7 @@ void add_measure_command(CLI::App& app) {
   command->add_option("--scenes", options->scenes, "How many scenes");
   command->add_option("--seed", options->seed, "Of the scenes");
   command->add_option("--threads", options->threads, "Scenes at a time");
+  cli::add_dtype_option(*command, options->dtype);
   command->callback([=] {
     options->world = train::world_named(*world);
     for (const auto& [name, figure] : train::measure(*model, *options)) {

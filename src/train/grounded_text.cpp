@@ -66,7 +66,7 @@ bool complete(const Utterance& utterance, const std::vector<int64_t>& region_of)
 
 }  // namespace
 
-QuestionWriter::QuestionWriter(const Tokenizer& tokenizer, World)
+QuestionWriter::QuestionWriter(const Tokenizer& tokenizer)
     : tokenizer_(tokenizer), first_turn_(tokenizer.encode(conversation({}))) {}
 
 std::vector<int64_t> QuestionWriter::prefix(int64_t image_tokens, int64_t regions,

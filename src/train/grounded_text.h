@@ -44,7 +44,7 @@ struct QuestionRows {
 /// Makes rows of questions in the published conversation.
 class QuestionWriter {
  public:
-  QuestionWriter(const Tokenizer& tokenizer, World world);
+  explicit QuestionWriter(const Tokenizer& tokenizer);
 
   /// The first turn, up to its </s>: image and regions expanded.
   ///

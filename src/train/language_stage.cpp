@@ -55,7 +55,7 @@ class LanguageStage {
         data_(data),
         seed_(seed),
         words_(world_named(recipe.world), config.language.hidden),
-        writer_(tokenizer, world_named(recipe.world)) {
+        writer_(tokenizer) {
     world_.world = world_named(recipe.world);
     world_.size = static_cast<int>(config.vision.image_size);
     world_.small_share = recipe.small_share;

@@ -19,7 +19,24 @@ std::vector<int64_t> shuffled(int64_t count, Random& random) {
   return order;
 }
 
-/// Which object each region shows, and which region shows each object best.
+/// Boxes anywhere that overlap no true one much.
+at::Tensor empty_boxes(const at::Tensor& truth_cxcywh, int count, Random& random) {
+  constexpr double kMost = 0.4;
+  std::vector<at::Tensor> boxes;
+  for (int tries = 0; tries < 4 * count && static_cast<int>(boxes.size()) < count; ++tries) {
+    const double width = random.uniform(0.07, 0.5), height = width * random.uniform(0.7, 1.4);
+    const auto box = at::tensor({static_cast<float>(random.uniform(width / 2, 1 - width / 2)),
+                                 static_cast<float>(random.uniform(0.2, 0.8)),
+                                 static_cast<float>(width), static_cast<float>(height)})
+                         .unsqueeze(0);
+    const auto iou = pairwise_iou(cxcywh_to_xyxy(box), cxcywh_to_xyxy(truth_cxcywh));
+    if (iou.numel() == 0 || iou.max().item<double>() < kMost) boxes.push_back(box);
+  }
+  return boxes.empty() ? at::zeros({0, 4}) : at::cat(boxes);
+}
+
+}  // namespace
+
 void match_objects(SceneRegions& regions, const at::Tensor& truth_cxcywh) {
   const auto iou = pairwise_iou(cxcywh_to_xyxy(truth_cxcywh), cxcywh_to_xyxy(regions.boxes_cxcywh));
   const auto value = iou.accessor<float, 2>();
@@ -44,24 +61,6 @@ void match_objects(SceneRegions& regions, const at::Tensor& truth_cxcywh) {
     }
   }
 }
-
-/// Boxes anywhere that overlap no true one much.
-at::Tensor empty_boxes(const at::Tensor& truth_cxcywh, int count, Random& random) {
-  constexpr double kMost = 0.4;
-  std::vector<at::Tensor> boxes;
-  for (int tries = 0; tries < 4 * count && static_cast<int>(boxes.size()) < count; ++tries) {
-    const double width = random.uniform(0.07, 0.5), height = width * random.uniform(0.7, 1.4);
-    const auto box = at::tensor({static_cast<float>(random.uniform(width / 2, 1 - width / 2)),
-                                 static_cast<float>(random.uniform(0.2, 0.8)),
-                                 static_cast<float>(width), static_cast<float>(height)})
-                         .unsqueeze(0);
-    const auto iou = pairwise_iou(cxcywh_to_xyxy(box), cxcywh_to_xyxy(truth_cxcywh));
-    if (iou.numel() == 0 || iou.max().item<double>() < kMost) boxes.push_back(box);
-  }
-  return boxes.empty() ? at::zeros({0, 4}) : at::cat(boxes);
-}
-
-}  // namespace
 
 SceneRegions oracle_regions(GromaModelImpl& model, const Scene& scene, const WordTable& words,
                             Random& random) {

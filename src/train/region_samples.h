@@ -19,6 +19,12 @@ struct SceneRegions {
   std::vector<int64_t> region_of;  ///< per object, -1: no region
 };
 
+/// Fills `object_of` and `region_of` from the boxes: each region shows the object that it overlaps
+/// most, by an IoU above 0.5.
+///
+/// truth_cxcywh  [objects, 4]
+void match_objects(SceneRegions& regions, const at::Tensor& truth_cxcywh);
+
 /// Regions as a perfect detector and encoder would give them, with boxes somewhat off and up to
 /// five that show nothing. A region's token is the sum of its object's words and the embedding of
 /// its box.

@@ -11,6 +11,8 @@
 #include "regions/boxes.h"
 #include "session.h"
 #include "train/detection_stage.h"
+#include "train/grounded_text.h"
+#include "train/region_samples.h"
 #include "train/scene_batch.h"
 #include "train/worlds/questions.h"
 #include "train/worlds/words.h"
@@ -82,6 +84,8 @@ class Interview {
 
   void proposals();
   void ask(const Question& question);
+  /// How improbable the model finds the right answer, where it has the regions to give it.
+  void expect(const QuestionWriter& writer, const Question& question);
 
  private:
   ChatResult answer(const Exchange& turn, bool grounded);
@@ -226,17 +230,39 @@ void Interview::ask(const Question& question) {
   }
 }
 
+void Interview::expect(const QuestionWriter& writer, const Question& question) {
+  SceneRegions regions;
+  regions.boxes_cxcywh = session_.regions.boxes_cxcywh.to(at::kFloat);
+  match_objects(regions, truth_boxes(scene_));
+  QuestionRows rows;
+  if (!writer.write(scene_, question, regions.region_of, false, true, rows)) return;
+  ExpandedPrompt whole;
+  whole.ids =
+      writer.prefix(session_.image_tokens.size(0), regions.boxes_cxcywh.size(0), whole.feature_of);
+  const auto first = static_cast<int64_t>(whole.ids.size());
+  whole.ids.insert(whole.ids.end(), rows.ids.begin(), rows.ids.end());
+  whole.feature_of.insert(whole.feature_of.end(), rows.feature_of.begin(), rows.feature_of.end());
+  const auto wanted = at::tensor(rows.targets, at::kLong);
+  const auto nats =
+      at::nll_loss(session_.logits_from(whole, first).to(at::kFloat).log_softmax(1), wanted,
+                   /*weight=*/{}, at::Reduction::Sum, /*ignore_index=*/-1);
+  figures_["answer nats"].hits += nats.item<double>();
+  figures_["answer nats"].total += wanted.ge(0).sum().item<double>();
+}
+
 }  // namespace
 
 std::map<std::string, WorldFigure> measure(const std::string& directory,
                                            const FigureOptions& options) {
   LoadOptions load;
   load.threads = 1;
+  load.dtype = options.dtype;
   const auto engine = load_engine(directory, load);
   WorldOptions world;
   world.world = options.world;
   world.size = static_cast<int>(engine->model->config.vision.image_size);
   world.test = true;
+  const QuestionWriter writer(engine->tokenizer);
   std::vector<Figures> parts(options.threads);
   std::vector<std::exception_ptr> failures(options.threads);
   std::vector<std::thread> threads;
@@ -249,7 +275,10 @@ std::map<std::string, WorldFigure> measure(const std::string& directory,
           Random random(entry_seed(options.seed ^ 0x6d656173757265ull, i));
           Interview interview(engine, scene, parts[t]);
           interview.proposals();
-          for (const auto& question : questions(scene, random, {})) interview.ask(question);
+          for (const auto& question : questions(scene, random, {})) {
+            interview.ask(question);
+            interview.expect(writer, question);
+          }
         }
       } catch (...) {
         failures[t] = std::current_exception();

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "groma/groma.h"
 #include "train/worlds/scene.h"
 
 namespace groma::train {
@@ -14,6 +15,7 @@ struct FigureOptions {
   int scenes = 300;
   std::uint64_t seed = 0;
   int threads = 1;
+  DType dtype = DType::kAuto;  ///< of the computation
 };
 
 /// A share: hits of total. `blind` scores are what picking any object that fits the target's own
@@ -30,7 +32,10 @@ struct WorldFigure {
 /// region of a plain answer, "REC rel steps" ... of the last one of a [grounding] answer, "blind
 /// rel" ...; "REC small" ... by the target's size; "caption", "ground recall", "ground precision",
 /// "count", "count within one", "yes/no", "absent", "describe recall", "describe precision" (phrase
-/// and box). throws    Error when the checkpoint cannot be loaded
+/// and box); "answer nats": how improbable the model finds the right answers, natural logarithm a
+/// token (its exponential is the perplexity).
+///
+/// throws    Error when the checkpoint cannot be loaded
 std::map<std::string, WorldFigure> measure(const std::string& directory,
                                            const FigureOptions& options);
 
