@@ -7,6 +7,7 @@
     python3 scripts/measure_beyond_boxes.py masked -m models/groma-tiny scenes
     python3 scripts/measure_beyond_boxes.py confidence -m models/groma-tiny scenes [--fit OUT.json]
     python3 scripts/measure_beyond_boxes.py tiles -m models/groma-tiny scenes
+    python3 scripts/measure_beyond_boxes.py far -m models/groma-tiny scenes
 
 `--program` names the program (default build/bin/groma). Needs numpy and Pillow.
 """
@@ -294,6 +295,46 @@ def measure_tiles(args):
             share("  recall of all objects at IoU 0.5", *every)
 
 
+def measure_far(args):
+    """REC where things are far away: each scene is a small part of a wide picture of its own."""
+    side = args.mosaic
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(args.scenes, "rec.jsonl"), encoding="utf-8") as lines:
+            asked = [json.loads(line) for line in lines]
+        # "Large" is said of what is large in its picture, which nothing is any more.
+        asked = [q for q in asked if not {"small", "medium", "large"} & set(q["text"].split())]
+        choose, corners = random.Random(args.seed), {}
+        for question in asked:
+            name = question["image"]
+            if name not in corners:
+                scene = Image.open(os.path.join(args.scenes, name)).convert("RGB")
+                width, height = scene.size
+                ground = scene.resize((1, 1)).getpixel((0, 0))
+                wide = Image.new("RGB", (width * side, height * side), ground)
+                corner = (choose.randrange(width * (side - 1)), choose.randrange(height * (side - 1)))
+                wide.paste(scene, corner)
+                os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
+                wide.save(os.path.join(folder, name))
+                corners[name] = corner, wide.size
+            (x, y), (question["width"], question["height"]) = corners[name]
+            question["boxes"] = [[a + x, b + y, c + x, d + y] for a, b, c, d in question["boxes"]]
+        truth = os.path.join(folder, "far.jsonl")
+        with open(truth, "w", encoding="utf-8") as lines:
+            lines.writelines(json.dumps(question) + "\n" for question in asked)
+        for number, options in enumerate(([], ["--tiles", "auto"],
+                                          ["--tiles", "auto", "--tile-features"])):
+            command = [args.program, "eval", "run", "--protocol", "rec", "-m", args.model, "--json"]
+            command += ["--annotations", truth, "--images", folder, "-t", str(args.threads)]
+            command += ["-o", os.path.join(folder, f"run{number}"), *options]
+            begun = time.time()
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            seconds = (time.time() - begun) / len(corners)
+            found = json.loads(done.stdout)
+            print(f"{' '.join(options) or 'whole picture'}: {seconds:.2f} s a picture")
+            share("  REC", int(found["accuracy"]["numerator"]), len(asked))
+            print(f"  not proposed: {found['errors']['not_proposed']}")
+
+
 def measure_masked(args):
     """Captions of objects from box features and from features of their pixels alone."""
     lines, truths = [], []
@@ -328,6 +369,7 @@ def main():
         "masked": measure_masked,
         "confidence": measure_confidence,
         "tiles": measure_tiles,
+        "far": measure_far,
     }
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("what", choices=measures)
@@ -338,7 +380,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fit", help="confidence: fit on these scenes and write the file")
     parser.add_argument("--limit", type=int, default=10**6, help="confidence: most of each kind")
-    parser.add_argument("--mosaic", type=int, default=3, help="tiles: scenes a side")
+    parser.add_argument("--mosaic", type=int, default=3, help="tiles, far: scenes a side")
     parser.add_argument("--tiles", nargs="*", default=[], help="tiles: further values to try")
     args = parser.parse_args()
     measures[args.what](args)

@@ -67,9 +67,10 @@ std::vector<torch::Tensor> GromaModelImpl::fuse_maps(const std::vector<torch::Te
 }
 
 torch::Tensor GromaModelImpl::region_tokens(const std::vector<torch::Tensor>& maps,
-                                            const torch::Tensor& boxes_cxcywh) {
+                                            const torch::Tensor& boxes_cxcywh,
+                                            const torch::Tensor& placed_cxcywh) {
   const auto first_image = at::zeros({boxes_cxcywh.size(0)}, boxes_cxcywh.options());
-  return region_encoder->roi_align(maps, boxes_cxcywh, first_image);
+  return region_encoder->roi_align(maps, boxes_cxcywh, first_image, placed_cxcywh);
 }
 
 torch::Tensor GromaModelImpl::embed(const torch::Tensor& ids) {

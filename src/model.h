@@ -40,8 +40,12 @@ struct GromaModelImpl : torch::nn::Module {
   std::vector<torch::Tensor> fuse_maps(const std::vector<torch::Tensor>& hidden);
 
   /// One token per box of a single image.   boxes [R, 4] cxcywh in [0, 1] -> [R, H]
+  ///
+  /// placed_cxcywh  [R, 4] where the tokens say that the boxes are, when it is not where the maps
+  ///                show them
   torch::Tensor region_tokens(const std::vector<torch::Tensor>& maps,
-                              const torch::Tensor& boxes_cxcywh);
+                              const torch::Tensor& boxes_cxcywh,
+                              const torch::Tensor& placed_cxcywh = {});
 
   /// ids [T] int64 -> [T, H]
   torch::Tensor embed(const torch::Tensor& ids);

@@ -55,7 +55,7 @@ void Session::Impl::choose(const at::Tensor& boxes_cxcywh, const at::Tensor& sco
   set.boxes_cxcywh = boxes_cxcywh.to(proposed_boxes.options());
   set.scores = scores.to(proposed_scores.options());
   set.given = std::move(given);
-  set.tokens = engine->model->region_tokens(maps, set.boxes_cxcywh);
+  set.tokens = region_tokens(*engine->model, maps, tiles, set.boxes_cxcywh);
   for (const auto& [number, mask] : masks) {
     set.tokens[number].copy_(
         masked_token(*engine->model, maps, set.boxes_cxcywh.narrow(0, number, 1), mask)[0]);

@@ -177,6 +177,13 @@ TEST(SessionRegions, TilesAddProposalsInsideThePicture) {
     EXPECT_LE(region.box.x2, 600);
     EXPECT_LE(region.box.y2, 400);
   }
+  options.tile_features = true;
+  auto finer = model().start(picture(), options);
+  EXPECT_EQ(finer.regions().size(), tiled.regions().size());
+  EXPECT_EQ(finer.chat("What is this?", {}, brief()).regions.size(), finer.regions().size());
+  options.tiles = 1;
+  EXPECT_NE(message_of([&] { model().start(picture(), options).regions(); }).find("without tiles"),
+            std::string::npos);
   options.tiles = 9;
   EXPECT_NE(message_of([&] { model().start(picture(), options).regions(); }).find("tiles is 9"),
             std::string::npos);

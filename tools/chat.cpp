@@ -138,6 +138,7 @@ nlohmann::ordered_json decided_by(const ChatArgs& args, const std::string& promp
   asked["max_regions"] =
       regions.max_regions ? nlohmann::ordered_json(*regions.max_regions) : nullptr;
   asked["tiles"] = regions.tiles;
+  asked["tile_features"] = regions.tile_features;
   asked["masks"] = args.answer.masks;
   asked["min_score"] = args.answer.min_score;
   const auto& pointing = args.pointing;

@@ -45,6 +45,9 @@ struct RegionOptions {
   /// Propose also from the picture cut into tiles x tiles overlapping parts, for small objects;
   /// 0: parts as large as the network's input, at most 4 x 4.
   int tiles = 1;
+  /// Read each region from the part that shows all of it, nearest to the part's middle, instead of
+  /// from the whole picture: finer, and every part costs what the picture costs.
+  bool tile_features = false;
 };
 
 struct ChatOptions {

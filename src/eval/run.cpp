@@ -84,6 +84,8 @@ Json identity_of(const RunOptions& options, const Groma::Impl& engine, const std
   out["box_score"] = select.box_score;
   out["nms_iou"] = select.nms_iou;
   out["max_regions"] = select.max_regions;
+  out["tiles"] = options.regions.tiles;
+  out["tile_features"] = options.regions.tile_features;
   out["resize"] = "bilinear";
   out["skip_missing"] = options.skip_missing;
   out["batch"] = options.batch;

@@ -29,6 +29,45 @@ torch::Tensor coordinates(int64_t height, int64_t width, at::TensorOptions optio
       .unsqueeze(0);
 }
 
+/// Numbers of the cells in whose 3x3 window any of the maps holds something, ascending.
+///
+/// maps  of [R, C, height, width]
+torch::Tensor cells_that_see(const std::vector<torch::Tensor>& maps) {
+  torch::Tensor holds;
+  for (const auto& map : maps) {
+    const auto own = map.detach().ne(0).any(1, /*keepdim=*/true);
+    holds = holds.defined() ? holds.logical_or(own) : own;
+  }
+  const auto sees = at::max_pool2d(holds.to(at::kFloat), 3, 1, 1);
+  return sees.flatten().nonzero().squeeze(1);
+}
+
+/// A 3x3 convolution with padding at some cells alone, [cells, out].
+///
+/// x      [R, C, height, width]
+/// cells  numbers of cells, [cells]
+torch::Tensor convolve_at(const nn::Conv2dImpl& conv, const torch::Tensor& x,
+                          const torch::Tensor& cells) {
+  constexpr int64_t kSide = 3, kTogether = 2048;  // cells: their windows take 9 C numbers each
+  const auto channels = x.size(1), height = x.size(2), width = x.size(3), wide = width + kSide - 1;
+  const auto table = at::constant_pad_nd(x.permute({0, 2, 3, 1}), {0, 0, 1, 1, 1, 1})
+                         .contiguous()
+                         .view({-1, channels});
+  const auto region = cells.div(height * width, "floor"), place = cells - region * height * width;
+  const auto row = place.div(width, "floor"), column = place - row * width;
+  const auto corner = (region * (height + kSide - 1) + row) * wide + column;
+  const auto steps = at::arange(kSide, cells.options());
+  const auto window = (steps.unsqueeze(1) * wide + steps).flatten();
+  const auto matrix = conv.weight.permute({0, 2, 3, 1}).reshape({conv.weight.size(0), -1});
+  std::vector<torch::Tensor> results;
+  for (const auto& some : corner.split(kTogether)) {
+    const auto from = (some.unsqueeze(1) + window).flatten();
+    results.push_back(
+        at::linear(table.index_select(0, from).view({some.size(0), -1}), matrix, conv.bias));
+  }
+  return at::cat(results);
+}
+
 }  // namespace
 
 FuseConvImpl::FuseConvImpl(int64_t channels, int64_t groups) {
@@ -126,13 +165,31 @@ torch::Tensor RegionPoolImpl::pool(const torch::Tensor& map, const torch::Tensor
   return ops::roi_align(map, rois, config.roi_size, config.roi_size, scale, kSampling);
 }
 
-torch::Tensor RegionPoolImpl::flatten(const std::vector<torch::Tensor>& pooled) {
-  torch::Tensor sum;
-  for (size_t l = 0; l < kLevels; ++l) {
-    const auto y = pconvs[l]->as<nn::Conv2d>()->forward(pooled[l]);
-    sum = sum.defined() ? sum + y : y;
+torch::Tensor RegionPoolImpl::convolve(const std::vector<torch::Tensor>& pooled) {
+  const auto add_up = [](const auto& term) {
+    auto sum = term(0);
+    for (size_t l = 1; l < kLevels; ++l) sum = sum + term(l);
+    return sum;
+  };
+  const auto conv = [&](size_t l) { return pconvs[l]->as<nn::Conv2d>(); };
+  if (config.geometry == RoiGeometry::kExact) {
+    return add_up([&](size_t l) { return conv(l)->forward(pooled[l]); });
   }
-  return flatten_linear(at::relu(sum).flatten(1));  // [R, C * roi * roi] -> [R, region_hidden]
+  // Much of what the released geometry samples lies beyond the maps; there a convolution is its
+  // bias.
+  const auto cells = cells_that_see(pooled);
+  const auto bias = add_up([&](size_t l) { return conv(l)->bias; });
+  auto sums = bias.expand({pooled[0].numel() / pooled[0].size(1), bias.size(0)});
+  if (cells.numel() > 0) {
+    sums = sums.index_copy(
+        0, cells, add_up([&](size_t l) { return convolve_at(*conv(l), pooled[l], cells); }));
+  }
+  return sums.view({-1, config.roi_size, config.roi_size, bias.size(0)}).permute({0, 3, 1, 2});
+}
+
+torch::Tensor RegionPoolImpl::flatten(const std::vector<torch::Tensor>& pooled) {
+  // [R, C * roi * roi] -> [R, region_hidden]
+  return flatten_linear(at::relu(convolve(pooled)).flatten(1));
 }
 
 torch::Tensor RegionPoolImpl::embed_boxes(const torch::Tensor& boxes_cxcywh) {
@@ -143,11 +200,13 @@ torch::Tensor RegionPoolImpl::embed_boxes(const torch::Tensor& boxes_cxcywh) {
 
 torch::Tensor RegionPoolImpl::forward(const std::vector<torch::Tensor>& maps,
                                       const torch::Tensor& boxes_cxcywh,
-                                      const torch::Tensor& batch_index) {
+                                      const torch::Tensor& batch_index,
+                                      const torch::Tensor& placed_cxcywh) {
   const auto boxes = rois(boxes_cxcywh, batch_index);
   std::vector<torch::Tensor> pooled;
   for (size_t l = 0; l < kLevels; ++l) pooled.push_back(pool(maps[l], boxes, l));
-  return updims(flatten(pooled) + embed_boxes(boxes_cxcywh));
+  return updims(flatten(pooled) +
+                embed_boxes(placed_cxcywh.defined() ? placed_cxcywh : boxes_cxcywh));
 }
 
 RegionEncoderImpl::RegionEncoderImpl(const RegionConfig& config, const VisionConfig& vision,

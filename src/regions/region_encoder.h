@@ -46,6 +46,8 @@ struct RegionPoolImpl : torch::nn::Module {
   torch::Tensor rois(const torch::Tensor& boxes_cxcywh, const torch::Tensor& batch_index) const;
   /// RoIAlign on level `l`: [R, C, roi, roi]
   torch::Tensor pool(const torch::Tensor& map, const torch::Tensor& rois, size_t l) const;
+  /// Sum of the levels' convolutions, [R, C, roi, roi].
+  torch::Tensor convolve(const std::vector<torch::Tensor>& pooled);
   /// Pooled levels to [R, region_hidden], before the box embedding.
   torch::Tensor flatten(const std::vector<torch::Tensor>& pooled);
   /// boxes_cxcywh [R, 4] in [0, 1] -> [R, region_hidden]
@@ -53,9 +55,10 @@ struct RegionPoolImpl : torch::nn::Module {
 
   /// maps          three of [B, C, H, W]
   /// boxes_cxcywh  [R, 4] in [0, 1]; batch_index [R] says whose image each box belongs to
+  /// placed_cxcywh [R, 4] what the tokens say of the boxes' places, where it is not boxes_cxcywh
   /// returns       [R, H] region tokens
   torch::Tensor forward(const std::vector<torch::Tensor>& maps, const torch::Tensor& boxes_cxcywh,
-                        const torch::Tensor& batch_index);
+                        const torch::Tensor& batch_index, const torch::Tensor& placed_cxcywh = {});
 
   RegionConfig config;
   int64_t image_size, patch;

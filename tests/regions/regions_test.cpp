@@ -10,6 +10,7 @@
 #include "regions/boxes.h"
 #include "regions/select.h"
 #include "support.h"
+#include "tiles.h"
 
 namespace groma {
 namespace {
@@ -196,6 +197,55 @@ TEST(RegionPool, NoBoxesGiveNoTokens) {
   const auto maps = model->fuse_maps(model->see(at::zeros({1, 3, 112, 112})));
   const auto tokens = model->region_tokens(maps, at::empty({0, 4}));
   EXPECT_EQ(tokens.sizes(), (std::vector<int64_t>{0, 16}));
+}
+
+TEST(RegionPool, ConvolvesTheSameWhetherOrNotCellsAreLeftOut) {
+  const c10::InferenceMode no_gradients;
+  auto model = random_model(small(1, RoiGeometry::kReleased));
+  auto& pool = *model->region_encoder->roi_align;
+  std::vector<at::Tensor> pooled;
+  const auto& released = pool.config;
+  for (int l = 0; l < 3; ++l) {
+    auto x = at::randn({3, released.channels, released.roi_size, released.roi_size});
+    x[0].narrow(1, 1, released.roi_size - 1).zero_();  // a region with one row, one with a column,
+    x[1].narrow(2, 0, released.roi_size - 1).zero_();  // one with nothing at all
+    x[2].zero_();
+    pooled.push_back(x.contiguous(at::MemoryFormat::ChannelsLast));
+  }
+  const auto without = pool.convolve(pooled);
+  pool.config.geometry = RoiGeometry::kExact;
+  const auto whole = pool.convolve(pooled);
+  EXPECT_EQ(without.sizes(), whole.sizes());
+  EXPECT_LE(largest_difference(without, whole), 1e-5);
+  EXPECT_GT(whole.abs().max().item<float>(), 0.01);
+}
+
+TEST(TileFeatures, ComeFromTheTileThatShowsTheBoxWhole) {
+  const c10::InferenceMode no_gradients;
+  auto model = random_model(small(1, RoiGeometry::kExact));
+  const auto pixels = [] { return at::randn({1, 3, 112, 112}); };
+  const auto maps = model->fuse_maps(model->see(pixels()));
+  const std::vector<SeenTile> tiles = {{{0, 0, 0.5f, 0.5f}, model->see(pixels())},
+                                       {{0.25f, 0, 0.75f, 0.5f}, model->see(pixels())}};
+  const auto boxes = at::tensor({0.25f, 0.25f, 0.1f, 0.1f,    // in the middle of the first
+                                 0.4f, 0.2f, 0.1f, 0.2f,      // in both, nearer to the second's
+                                 0.4f, 0.3f, 0.4f, 0.1f,      // across the edges of both
+                                 0.05f, 0.05f, 0.14f, 0.1f})  // beyond the picture's own edge
+                         .view({4, 4});
+  const auto tokens = region_tokens(*model, maps, tiles, boxes);
+  const auto expect = [&](int64_t row, const std::vector<at::Tensor>& source,
+                          const at::Tensor& at) {
+    const auto one =
+        model->region_tokens(source, at.view({1, 4}), boxes.narrow(0, row, 1).contiguous());
+    EXPECT_LE(largest_difference(tokens[row], one[0]), 1e-5) << "box " << row;
+  };
+  expect(0, model->fuse_maps(tiles[0].hidden), at::tensor({0.5f, 0.5f, 0.2f, 0.2f}));
+  expect(1, model->fuse_maps(tiles[1].hidden), at::tensor({0.3f, 0.4f, 0.2f, 0.4f}));
+  expect(2, maps, boxes[2]);
+  expect(3, model->fuse_maps(tiles[0].hidden), at::tensor({0.1f, 0.1f, 0.28f, 0.2f}));
+  EXPECT_LE(
+      largest_difference(region_tokens(*model, maps, {}, boxes), model->region_tokens(maps, boxes)),
+      0);
 }
 
 TEST(Projector, MergesColumnsOutsideRows) {
