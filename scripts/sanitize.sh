@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
 # Builds with the address and undefined behaviour sanitizers and runs the tests.
-#   scripts/sanitize.sh [--base]      --base: only the units that need no LibTorch, in a few minutes
+#   scripts/sanitize.sh [--base | --threads]
+# --base: only the units that need no LibTorch, in a few minutes. --threads: the thread sanitizer
+# instead, on chats that run at once on one model and on the pool of threads.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 targets=() selection=()
 case ${1-} in
   "") ;;
   --base) targets=(base_tests) selection=(-L '^base$') ;;
-  *) echo "usage: scripts/sanitize.sh [--base]" >&2; exit 2 ;;
+  --threads)
+    scripts/build.sh tsan endurance_test ops_test
+    export TSAN_OPTIONS="suppressions=$PWD/tests/tsan_suppressions.txt halt_on_error=1"
+    build/tsan/bin/endurance_test --gtest_filter='LongRun.ConcurrentChats*'
+    build/tsan/bin/ops_test --gtest_filter='ThreadPool.*'
+    exit ;;
+  *) echo "usage: scripts/sanitize.sh [--base | --threads]" >&2; exit 2 ;;
 esac
 
 scripts/build.sh asan "${targets[@]}"

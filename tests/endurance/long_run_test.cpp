@@ -21,10 +21,16 @@ namespace {
 const std::string kRoot = GROMA_SOURCE_DIR;
 const std::string kModel = kRoot + "/models/groma-tiny";
 
+#ifdef __SANITIZE_THREAD__
+constexpr int kComputeThreads = 1;  // the sanitizer cannot follow OpenMP's barriers
+#else
+constexpr int kComputeThreads = 2;
+#endif
+
 const Groma& model() {
   static const Groma loaded = [] {
     LoadOptions options;
-    options.threads = 2;
+    options.threads = kComputeThreads;
     options.dtype = DType::kFloat32;
     return Groma::load(kModel, options);
   }();
