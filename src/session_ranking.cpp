@@ -37,18 +37,17 @@ Ranking Session::Impl::rank(const std::string& expression) {
     answer.insert(answer.end(), named.begin(), named.end());
     answer.insert(answer.end(), {special.phrase_end, special.roi_begin});
   }
-  const auto rows = engine->model->embed(at::tensor(answer, at::kLong).to(engine->device));
-  const Pack pack = {{rows.size(0), &cache_, {}}};
-  const auto hidden = engine->model->llm(rows, next_positions(pack).to(engine->device), pack);
-  const auto logits = engine->model->logits(hidden.narrow(0, hidden.size(0) - 1, 1))[0];
-  forget_from(static_cast<int64_t>(cached_.ids.size()));
+  auto begun = cached_;
+  begun.ids.insert(begun.ids.end(), answer.begin(), answer.end());
+  begun.feature_of.insert(begun.feature_of.end(), answer.size(), -1);
+  const auto logits = logits_from(begun, static_cast<int64_t>(begun.ids.size()) - 1)[0];
 
   Ranking ranking;
   ranking.present = region + phrase;
   const auto list = describe();
   const auto count = static_cast<int64_t>(list.size());
   const auto probabilities =
-      logits.narrow(0, special.region_first, count).softmax(0).to(at::kCPU, at::kFloat);
+      logits.narrow(0, special.region_first, count).softmax(0).to(at::kFloat);
   for (int64_t k = 0; k < count; ++k) {
     ranking.regions.push_back({static_cast<int>(k), list[k].box, list[k].score,
                                probabilities.const_data_ptr<float>()[k]});

@@ -243,9 +243,8 @@ void Interview::expect(const QuestionWriter& writer, const Question& question) {
   whole.ids.insert(whole.ids.end(), rows.ids.begin(), rows.ids.end());
   whole.feature_of.insert(whole.feature_of.end(), rows.feature_of.begin(), rows.feature_of.end());
   const auto wanted = at::tensor(rows.targets, at::kLong);
-  const auto nats =
-      at::nll_loss(session_.logits_from(whole, first).to(at::kFloat).log_softmax(1), wanted,
-                   /*weight=*/{}, at::Reduction::Sum, /*ignore_index=*/-1);
+  const auto nats = at::nll_loss(session_.logits_from(whole, first).log_softmax(1), wanted,
+                                 /*weight=*/{}, at::Reduction::Sum, /*ignore_index=*/-1);
   figures_["answer nats"].hits += nats.item<double>();
   figures_["answer nats"].total += wanted.ge(0).sum().item<double>();
 }
