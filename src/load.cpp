@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "io/weights.h"
 #include "quantize.h"
+#include "torch_device.h"
 
 namespace groma {
 namespace {
@@ -71,15 +72,6 @@ std::optional<ops::WeightType> weight_type(DType asked, const std::string& store
   if (int8 || stored == "int8") return ops::WeightType::kInt8;
   if (int4 || stored == "int4") return ops::WeightType::kInt4;
   return std::nullopt;
-}
-
-at::Device torch_device(Device device) {
-  if (device == Device::kCpu) return at::kCPU;
-  require(
-      at::hasCUDA(),
-      "load: device cuda: no CUDA device can be used; choose device cpu, or use a CUDA build of "
-      "groma (GROMA_CUDA=ON) on a machine with an NVIDIA driver");
-  return at::kCUDA;
 }
 
 ModelInfo::Stage stage_of(const GromaModelImpl& model, const std::string& name,
@@ -155,11 +147,19 @@ void require_memory(const ModelInfo& info, at::ScalarType dtype,
 
 }  // namespace
 
+at::Device torch_device(Device device, const char* doing) {
+  if (device == Device::kCpu) return at::kCPU;
+  require(at::hasCUDA(), doing,
+          ": device cuda: no CUDA device can be used; choose device cpu, or use a CUDA build of "
+          "groma (GROMA_CUDA=ON) on a machine with an NVIDIA driver");
+  return at::kCUDA;
+}
+
 std::shared_ptr<const Groma::Impl> load_engine(const std::string& directory,
                                                const LoadOptions& options) {
   require(options.threads >= 0 && options.threads <= kMostThreads, "load: threads is ",
           options.threads, "; give 0 (all) to ", kMostThreads);
-  const auto device = torch_device(options.device);
+  const auto device = torch_device(options.device, "load");
   auto config = read_config(directory);
   auto tokenizer = Tokenizer::load(directory);
   const c10::InferenceMode

@@ -17,10 +17,14 @@ void add_model_options(CLI::App& command, ModelArgs& args) {
   command.add_option("-t,--threads", args.options.threads, "Compute threads; 0: all cores")
       ->check(CLI::Range(0, 4096).description(""))
       ->type_name("N");
-  add_choice<Device>(command, "--device", args.options.device,
-                     {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}}, "cpu or cuda")
-      ->type_name("D");
+  add_device_option(command, args.options.device);
   add_dtype_option(command, args.options.dtype);
+}
+
+void add_device_option(CLI::App& command, Device& device) {
+  add_choice<Device>(command, "--device", device, {{"cpu", Device::kCpu}, {"cuda", Device::kCuda}},
+                     "cpu or cuda")
+      ->type_name("D");
 }
 
 void add_dtype_option(CLI::App& command, DType& dtype) {

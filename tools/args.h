@@ -16,6 +16,7 @@ struct ModelArgs {
   LoadOptions options;
 };
 void add_model_options(CLI::App& command, ModelArgs& args);
+void add_device_option(CLI::App& command, Device& device);
 void add_dtype_option(CLI::App& command, DType& dtype);
 
 /// An option that takes one of the names of `choices`.

@@ -132,7 +132,7 @@ int run_ranks(const cli::Ranks& ranks, const RunArgs& args) {
   try {
     folders = part_folders(options.out, ranks.count());
     options.out = folders[ranks.rank()];
-    if (options.load.device == Device::kCuda) ranks.choose_gpu();
+    if (options.load.device == Device::kCuda) cli::choose_gpu();
     status = run_part(options, ranks.rank() == 0, false);
   } catch (const std::exception& error) {
     complaint = error.what();

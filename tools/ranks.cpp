@@ -62,8 +62,8 @@ int Ranks::largest(int number) const { return number; }
 
 #endif
 
-void Ranks::choose_gpu() const {
-  if (count_ == 1) return;
+void choose_gpu() {
+  if (started_together() < 2) return;
   const auto local = static_cast<std::size_t>(
       number_in_environment({"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"}));
   // "2,5" means that this job may use these two.

@@ -21,11 +21,14 @@ class Ranks {
   /// The largest of all processes' numbers; each waits for all others.
   int largest(int number) const;
 
-  /// Gives each process on a machine a GPU of its own, where CUDA is asked for.
-  void choose_gpu() const;
-
  private:
   int rank_ = 0, count_ = 1;
 };
+
+/// Gives each of the processes that mpirun started on a machine a GPU of its own, where CUDA is
+/// asked for and not yet used.
+///
+/// throws    Error when CUDA_VISIBLE_DEVICES shows fewer GPUs than there are processes
+void choose_gpu();
 
 }  // namespace groma::cli

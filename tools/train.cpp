@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "ranks.h"
 #include "train/detection_stage.h"
 #include "train/world_figures.h"
 
@@ -123,7 +124,9 @@ void add_train_command(CLI::App& app) {
   command->add_option("--out", options->out, "Run folder: checkpoints, logs, the model")
       ->required();
   command->add_flag("--resume", options->resume, "Go on from the last checkpoint in --out");
-  command->add_option("--threads", options->threads, "Worker threads; 0: all cores");
+  cli::add_device_option(*command, options->device);
+  command->add_option("--threads", options->threads,
+                      "Workers that share a batch; 0: all cores, on cuda one");
   command->add_option("--seed", options->seed, "Of data order and random choices");
   command->add_option("--steps", options->steps, "Overrides the recipe's number of steps");
   command->add_option(
@@ -134,6 +137,7 @@ void add_train_command(CLI::App& app) {
   command->add_flag("--skip-wrong", options->skip_wrong,
                     "Leave wrong entries of the data out instead of refusing them");
   command->callback([options, data] {
+    if (options->device == Device::kCuda) cli::choose_gpu();
     options->data = sources_of(data->files, *data, true);
     options->validation = sources_of(data->validation, *data, false);
     options->on_note = [](const std::string& note) { std::cerr << note << std::endl; };

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "groma/groma.h"
+
 /// Training Groma without Python: the three stages of the paper on synthetic worlds or own data.
 
 namespace groma::train {
@@ -28,9 +30,11 @@ struct TrainOptions {
   std::vector<std::string> from;  ///< states of earlier runs whose moved parameters are taken over
   std::string out;                ///< run folder: checkpoints, logs, the trained model
   bool resume = false;            ///< go on from the last checkpoint in `out`
-  int threads = 0;                ///< worker threads, each with a share of the batch; 0: all cores
-  std::uint64_t seed = 0;         ///< of data order and random choices
-  std::int64_t steps = 0;         ///< overrides the recipe's number of steps; 0: as the recipe says
+  /// kCuda: the first GPU that CUDA_VISIBLE_DEVICES shows; of several processes each needs its own.
+  Device device = Device::kCpu;
+  int threads = 0;         ///< workers, each with a share of the batch; 0: all cores, on a GPU one
+  std::uint64_t seed = 0;  ///< of data order and random choices
+  std::int64_t steps = 0;  ///< overrides the recipe's number of steps; 0: as the recipe says
   std::int64_t report_every = 20;      ///< steps between two calls of `on_progress`
   std::vector<std::string> freeze;     ///< prefixes of parameters that stay, beside the recipe's
   std::vector<DataSource> data;        ///< in place of the recipe's; both empty: its world
@@ -61,7 +65,8 @@ struct TrainResult {
 /// Runs one stage; `out` then holds the trained model as a checkpoint directory, `out`/model.
 ///
 /// `out`/state.safetensors is written every few minutes, whole or not at all; a killed run goes on
-/// from it with `resume` and ends with the same bits as an unbroken one on as many threads.
+/// from it with `resume` and ends with the same bits as an unbroken one on as many threads; on a
+/// GPU, which adds in any order, with nearly the same numbers.
 ///
 /// on_progress  called after every report; returning false ends the run with a checkpoint
 /// throws       Error when a recipe or data are wrong, or when training diverges (the last good

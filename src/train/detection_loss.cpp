@@ -65,8 +65,9 @@ Matches match(const at::Tensor& logits, const at::Tensor& boxes, const std::vect
       targets.push_back(wanted[g]);
     }
   }
-  const auto stacked = targets.empty() ? at::zeros({0, 4}) : at::stack(targets);
-  return {at::tensor(image, at::kLong), at::tensor(query, at::kLong), stacked};
+  const auto stacked = targets.empty() ? at::zeros({0, 4}, boxes.device()) : at::stack(targets);
+  const auto numbers = boxes.options().dtype(at::kLong);
+  return {at::tensor(image, numbers), at::tensor(query, numbers), stacked};
 }
 
 struct LayerOutput {
@@ -94,13 +95,14 @@ DetectionLoss layer_loss(const LayerOutput& output, const std::vector<BoxTruth>&
   const auto truth_xyxy = cxcywh_to_xyxy(matches.truth_cxcywh);
 
   const auto queries = output.first_logits.sizes().slice(0, 2);
-  auto there = at::zeros(queries);
+  const auto device = output.first_logits.device();
+  auto there = at::zeros(queries, device);
   there.index_put_({matches.image, matches.query}, 1.0);
   DetectionLoss loss;
   if (!output.second_logits.defined()) {
     loss.classification = class_loss(output.first_logits, there, false).sum() / count;
   } else if (heads == ScoreHeads::kQuality) {
-    auto quality = at::zeros(queries);
+    auto quality = at::zeros(queries, device);
     quality.index_put_({matches.image, matches.query}, paired_iou(boxes_xyxy, truth_xyxy).detach());
     loss.classification = (class_loss(output.first_logits, there, false) +
                            class_loss(output.second_logits, quality, true))
@@ -109,7 +111,7 @@ DetectionLoss layer_loss(const LayerOutput& output, const std::vector<BoxTruth>&
   } else {
     std::vector<float> segments;
     for (const auto& image : truth) segments.push_back(image.segments ? 1.0f : 0.0f);
-    const auto second = at::tensor(segments);
+    const auto second = at::tensor(segments, device);
     loss.classification = (class_loss(output.first_logits, there, false) * (1 - second) +
                            class_loss(output.second_logits, there, false) * second)
                               .sum() /

@@ -16,7 +16,8 @@ namespace {
 at::Tensor image_of(const std::vector<BoxTruth>& truth) {
   std::vector<at::Tensor> parts;
   for (size_t b = 0; b < truth.size(); ++b) {
-    parts.push_back(at::full({truth[b].boxes_cxcywh.size(0)}, static_cast<double>(b)));
+    const auto& boxes = truth[b].boxes_cxcywh;
+    parts.push_back(at::full({boxes.size(0)}, static_cast<double>(b), boxes.options()));
   }
   return at::cat(parts);
 }
@@ -60,14 +61,14 @@ void add_proposal_metrics(Metrics& metrics, const at::Tensor& boxes_cxcywh,
                           const at::Tensor& scores, const at::Tensor& truth,
                           const SelectConfig& select) {
   const auto truth_xyxy = cxcywh_to_xyxy(truth);
-  const auto all = pairwise_iou(truth_xyxy, cxcywh_to_xyxy(boxes_cxcywh));
+  const auto all = pairwise_iou(truth_xyxy, cxcywh_to_xyxy(boxes_cxcywh)).to(at::kCPU);
   const auto count = static_cast<double>(truth.size(0));
   metrics["AR50"] += recall(all, 0.5);
   metrics["n.AR50"] += count;
   for (int i = 0; i < 10; ++i) metrics["AR"] += recall(all, 0.5 + 0.05 * i) / 10;
   metrics["n.AR"] += count;
   const auto kept = select_regions(boxes_cxcywh, scores, at::zeros({0, 4}), select);
-  const auto iou = pairwise_iou(truth_xyxy, cxcywh_to_xyxy(kept.boxes_cxcywh));
+  const auto iou = pairwise_iou(truth_xyxy, cxcywh_to_xyxy(kept.boxes_cxcywh)).to(at::kCPU);
   const double found = recall(iou, 0.5);
   metrics["kept AR50"] += found;
   metrics["n.kept AR50"] += count;
@@ -76,7 +77,7 @@ void add_proposal_metrics(Metrics& metrics, const at::Tensor& boxes_cxcywh,
 }
 
 Stage detection_stage(const Recipe& recipe, const ModelConfig& config, const StageData& data,
-                      uint64_t seed) {
+                      uint64_t seed, at::Device device) {
   require(!data.training->has_segments() || recipe.score_heads == ScoreHeads::kAnnotation,
           "train: a source has \"segments\", for which the recipe needs "
           "\"score_heads\": \"annotation\"");
@@ -85,11 +86,12 @@ Stage detection_stage(const Recipe& recipe, const ModelConfig& config, const Sta
   world.size = static_cast<int>(config.vision.image_size);
   world.small_share = recipe.small_share;
   world.hidden_share = recipe.hidden_share;
-  const auto words = std::make_shared<WordTable>(world.world, config.language.hidden);
+  const auto words = std::make_shared<WordTable>(world.world, config.language.hidden, device);
 
   Stage stage;
   stage.losses = [=](GromaModelImpl& model, const Work& work) {
-    const auto batch = data.training->batch(world, work.seed, work.first, work.count);
+    auto batch = data.training->batch(world, work.seed, work.first, work.count);
+    batch.move_to(device);
     Random random(entry_seed(work.seed ^ 0x6a69747465720000ull, work.first));
     const auto hidden = model.see(batch.pixels);
     const auto proposals = model.propose(hidden);
@@ -118,7 +120,8 @@ Stage detection_stage(const Recipe& recipe, const ModelConfig& config, const Sta
     held_out.test = true;
     Metrics metrics;
     for (int64_t i = first; i < first + count; ++i) {
-      const auto batch = data.validation->batch(held_out, seed, i, 1);
+      auto batch = data.validation->batch(held_out, seed, i, 1);
+      batch.move_to(device);
       const auto hidden = model.see(batch.pixels);
       const auto proposals = model.propose(hidden);
       const auto scores = fuse_scores(proposals.coco_logits, proposals.sa1b_logits)[0];

@@ -7,9 +7,10 @@ namespace groma::train {
 
 /// Stage 1: boxes, and the words of true boxes read from region tokens.
 ///
+/// device  of the model
 /// throws  Error when the data are annotated in two ways and the recipe's score heads are not
 Stage detection_stage(const Recipe& recipe, const ModelConfig& config, const StageData& data,
-                      uint64_t seed);
+                      uint64_t seed, at::Device device);
 
 /// Recall and precision of proposals, added to `metrics` as sums.
 ///

@@ -30,7 +30,7 @@ struct Look {
 };
 
 at::Tensor chosen(const at::Tensor& rows, const std::vector<int64_t>& which) {
-  return rows.index_select(0, at::tensor(which, at::kLong));
+  return rows.index_select(0, at::tensor(which, rows.options().dtype(at::kLong)));
 }
 
 /// Which rows look, and where each may.
@@ -68,10 +68,10 @@ at::Tensor looking(GromaModelImpl& model, const PackedQuestions& pack, const Pac
   const auto hidden = chosen(pack.mask, targets.rows).logical_not();
   const auto log_share =
       scores.masked_fill(hidden, -std::numeric_limits<float>::infinity()).log_softmax(1);
-  auto elsewhere = at::ones(log_share.sizes(), at::kBool);
-  elsewhere.index_put_(
-      {at::tensor(targets.looker, at::kLong), at::tensor(targets.column, at::kLong)},
-      at::zeros({1}, at::kBool));
+  auto elsewhere = at::ones(log_share.sizes(), hidden.options());
+  const auto numbers = hidden.options().dtype(at::kLong);
+  elsewhere.index_put_({at::tensor(targets.looker, numbers), at::tensor(targets.column, numbers)},
+                       at::zeros({1}, hidden.options()));
   constexpr double kNothing = -1e30;  // not infinite: its gradient stays a number
   return -log_share.masked_fill(elsewhere, kNothing).logsumexp(1).sum();
 }
@@ -95,9 +95,9 @@ AnswerLoss answer_loss(GromaModelImpl& model, const std::vector<PackedQuestions>
     return result;
   }
   const auto logits = model.logits(chosen(output.last, rows));
-  const auto target = at::tensor(targets, at::kLong);
+  const auto target = at::tensor(targets, logits.options().dtype(at::kLong));
   result.loss = at::cross_entropy_loss(logits, target);
-  const auto hit = logits.argmax(1).eq(target);
+  const auto hit = logits.argmax(1).eq(target).to(at::kCPU);
   auto right = at::ones({output.last.size(0)}, at::kBool);
   right.index_put_({at::tensor(rows, at::kLong)}, hit);
   for (size_t b = 0; b < packs.size(); ++b) {
@@ -115,8 +115,8 @@ at::Tensor copy_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& 
       targets.push_back(region_first + static_cast<int64_t>(k));
     }
   }
-  return at::cross_entropy_loss(model.logits(chosen(output.last, rows)),
-                                at::tensor(targets, at::kLong));
+  const auto logits = model.logits(chosen(output.last, rows));
+  return at::cross_entropy_loss(logits, at::tensor(targets, logits.options().dtype(at::kLong)));
 }
 
 at::Tensor attention_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
@@ -183,9 +183,11 @@ at::Tensor bag_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& p
   if (rows.empty()) return at::zeros({});
   const auto half_way = model.llm->norm(chosen(output.hidden[places.bag], rows));
   const auto log_share = model.logits(half_way).log_softmax(1);
+  const auto numbers = log_share.options().dtype(at::kLong);
   const auto at_words =
-      log_share.index({at::tensor(entry_row, at::kLong), at::tensor(entry_word, at::kLong)});
-  return -(at_words * at::tensor(entry_share)).sum() / static_cast<double>(rows.size());
+      log_share.index({at::tensor(entry_row, numbers), at::tensor(entry_word, numbers)});
+  const auto share = at::tensor(entry_share, log_share.device());
+  return -(at_words * share).sum() / static_cast<double>(rows.size());
 }
 
 }  // namespace groma::train

@@ -9,7 +9,7 @@ namespace groma::train {
 struct AnswerLoss {
   at::Tensor loss;  ///< mean over all answers' tokens
   std::vector<at::Tensor>
-      right;  ///< per scene, [rows] bool: predicted rightly; true without target
+      right;  ///< per scene, [rows] bool on the CPU: predicted rightly; true without target
 };
 AnswerLoss answer_loss(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
                        const PackedOutput& output);

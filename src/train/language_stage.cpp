@@ -49,12 +49,13 @@ QuestionCounts draw_counts(const Phase& phase, int total, Random& random) {
 class LanguageStage {
  public:
   LanguageStage(const Recipe& recipe, const ModelConfig& config, const Tokenizer& tokenizer,
-                const StageData& data, uint64_t seed)
+                const StageData& data, uint64_t seed, at::Device device)
       : recipe_(recipe),
         config_(config),
         data_(data),
         seed_(seed),
-        words_(world_named(recipe.world), config.language.hidden),
+        device_(device),
+        words_(world_named(recipe.world), config.language.hidden, device),
         writer_(tokenizer) {
     world_.world = world_named(recipe.world);
     world_.size = static_cast<int>(config.vision.image_size);
@@ -94,6 +95,7 @@ class LanguageStage {
   ModelConfig config_;
   StageData data_;
   uint64_t seed_;
+  at::Device device_;
   WorldOptions world_;
   WordTable words_;
   QuestionWriter writer_;
@@ -111,6 +113,7 @@ LanguageStage::Sample LanguageStage::sample(GromaModelImpl& model, SceneBatch ba
                                             Random& random) const {
   Sample sample;
   sample.batch = std::move(batch);
+  sample.batch.move_to(device_);
   const auto& scenes = sample.batch.scenes;
   if (recipe_.oracle_features) {
     for (const auto& scene : scenes) {
@@ -137,7 +140,7 @@ LanguageStage::Sample LanguageStage::sample(GromaModelImpl& model, SceneBatch ba
     }
     const auto image_tokens = regions.image_tokens.defined() ? regions.image_tokens.size(0) : 0;
     sample.packs.push_back(
-        pack_questions(writer_, image_tokens, regions.boxes_cxcywh.size(0), rows));
+        pack_questions(writer_, image_tokens, regions.boxes_cxcywh.size(0), rows, device_));
   }
   return sample;
 }
@@ -248,8 +251,9 @@ Metrics LanguageStage::validate(GromaModelImpl& model, int64_t first, int64_t co
 }  // namespace
 
 Stage language_stage(const Recipe& recipe, const ModelConfig& config, const Tokenizer& tokenizer,
-                     const StageData& data, uint64_t seed) {
-  const auto language = std::make_shared<LanguageStage>(recipe, config, tokenizer, data, seed);
+                     const StageData& data, uint64_t seed, at::Device device) {
+  const auto language =
+      std::make_shared<LanguageStage>(recipe, config, tokenizer, data, seed, device);
   Stage stage;
   stage.losses = [language](GromaModelImpl& model, const Work& work) {
     return language->losses(model, work);

@@ -16,7 +16,9 @@ namespace groma::train {
 ///   detection  the proposer's loss; without it vision encoder and proposer get no gradients, nor
 ///              where the data do not annotate every object
 ///   bag        half way up, regions and pointing positions hold the words of their objects
+///
+/// device  of the model
 Stage language_stage(const Recipe& recipe, const ModelConfig& config, const Tokenizer& tokenizer,
-                     const StageData& data, uint64_t seed);
+                     const StageData& data, uint64_t seed, at::Device device);
 
 }  // namespace groma::train

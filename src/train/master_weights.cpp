@@ -25,23 +25,27 @@ std::string adapter_name(const std::string& matrix, char which) {
   return name + "lora_" + which + ".weight";
 }
 
-MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe, uint64_t seed)
+MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe, uint64_t seed,
+                             at::Device device)
     : ema_(recipe.ema) {
   int64_t moving = 0;
   for (const auto& item : model.named_parameters()) {
     Entry entry;
     entry.name = item.key();
-    entry.value = item.value().detach().to(at::kFloat).contiguous().clone();
+    entry.value = item.value()
+                      .detach()
+                      .to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true)
+                      .contiguous();
     const bool zeroed = begins_with_any(entry.name, recipe.zeroed);
     if (zeroed) entry.value.zero_();
     entry.moves = begins_with_any(entry.name, recipe.trainable) &&
                   !begins_with_any(entry.name, recipe.frozen) && !zeroed;
     entries.push_back(std::move(entry));
   }
-  if (recipe.lora.rank > 0) add_adapters(recipe.lora, seed);
+  if (recipe.lora.rank > 0) add_adapters(recipe.lora, seed, device);
   for (const auto& entry : entries) moving += entry.moves ? entry.value.numel() : 0;
   require(moving > 0, "train: the recipe's \"trainable\" fits no parameter of the model");
-  gradients = at::zeros({moving});
+  gradients = at::zeros({moving}, device);
   int64_t at = 0;
   for (auto& entry : entries) {
     if (!entry.moves) continue;
@@ -56,7 +60,7 @@ MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe, 
   }
 }
 
-void MasterWeights::add_adapters(const LoraOptions& lora, uint64_t seed) {
+void MasterWeights::add_adapters(const LoraOptions& lora, uint64_t seed, at::Device device) {
   lora_scale = lora.alpha / static_cast<double>(lora.rank);
   const size_t count = entries.size();
   for (size_t base = 0; base < count; ++base) {
@@ -74,8 +78,8 @@ void MasterWeights::add_adapters(const LoraOptions& lora, uint64_t seed) {
     // Uniform below one way, nothing the other: training begins with the model as it was.
     auto random = at::make_generator<at::CPUGeneratorImpl>(seed + std::hash<std::string>()(name));
     const double bound = 1 / std::sqrt(static_cast<double>(in));
-    down.value = at::empty({lora.rank, in}).uniform_(-bound, bound, random);
-    up.value = at::zeros({out, lora.rank});
+    down.value = at::empty({lora.rank, in}).uniform_(-bound, bound, random).to(device);
+    up.value = at::zeros({out, lora.rank}, device);
     down.moves = up.moves = true;
     adapters.push_back({base, entries.size(), entries.size() + 1});
     entries.push_back(std::move(down));
@@ -113,19 +117,20 @@ double MasterWeights::update(const OptimizerOptions& options, double rate) {
   if (!std::isfinite(norm)) return norm;  // the caller stops; nothing is spoilt
   if (norm > options.clip) gradients.mul_(options.clip / norm);
   ++updates;
+  const auto step = at::full({}, static_cast<double>(updates), gradients.options());
   std::map<std::pair<double, double>, std::vector<Entry*>> groups;
   for (auto& entry : entries) {
     if (entry.moves && entry.rate > 0) groups[{entry.rate, entry.decay}].push_back(&entry);
   }
   for (const auto& [key, members] : groups) {
-    std::vector<at::Tensor> values, gradient, first, second, steps;
+    std::vector<at::Tensor> values, gradient, first, second;
     for (auto* entry : members) {
       values.push_back(entry->value);
       gradient.push_back(entry->gradient);
       first.push_back(entry->first);
       second.push_back(entry->second);
-      steps.push_back(at::scalar_tensor(static_cast<double>(updates), at::kFloat));
     }
+    const std::vector<at::Tensor> steps(members.size(), step);
     at::_fused_adamw_(values, gradient, first, second, {}, steps, rate * key.first,
                       options.betas[0], options.betas[1], key.second, options.epsilon,
                       /*amsgrad=*/false, /*maximize=*/false);

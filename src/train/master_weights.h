@@ -15,11 +15,12 @@ namespace groma::train {
 /// Moving parameters stand one after the other in one buffer; each name owns a view of it.
 class MasterWeights {
  public:
-  /// Takes the values of `model`, whose parameters hold float tensors.
+  /// Takes the values of `model`, whose parameters hold float tensors, to `device`.
   ///
   /// seed    of adapters
   /// throws  Error when nothing moves, or the recipe's adapters fit no matrix
-  MasterWeights(const GromaModelImpl& model, const Recipe& recipe, uint64_t seed);
+  MasterWeights(const GromaModelImpl& model, const Recipe& recipe, uint64_t seed,
+                at::Device device);
 
   struct Entry {
     std::string name;
@@ -52,7 +53,7 @@ class MasterWeights {
   at::Tensor result(size_t entry) const;
 
  private:
-  void add_adapters(const LoraOptions& lora, uint64_t seed);
+  void add_adapters(const LoraOptions& lora, uint64_t seed, at::Device device);
 
   double ema_ = 0;
 };

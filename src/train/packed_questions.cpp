@@ -3,30 +3,34 @@
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 
+#include "train/stage.h"
+
 namespace groma::train {
 namespace {
 
-/// CPU autocast to bfloat16 on this thread while it lives. Cast weights are not kept: other threads
+/// Autocast to bfloat16 on this thread while it lives. Cast weights are not kept: other threads
 /// share them.
 class Autocast {
  public:
-  explicit Autocast(bool enabled)
-      : enabled_(at::autocast::is_autocast_enabled(at::kCPU)),
-        dtype_(at::autocast::get_autocast_dtype(at::kCPU)),
+  Autocast(bool enabled, at::DeviceType device)
+      : device_(device),
+        enabled_(at::autocast::is_autocast_enabled(device)),
+        dtype_(at::autocast::get_autocast_dtype(device)),
         cache_(at::autocast::is_autocast_cache_enabled()) {
-    at::autocast::set_autocast_enabled(at::kCPU, enabled);
-    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::set_autocast_enabled(device, enabled);
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
     at::autocast::set_autocast_cache_enabled(false);
   }
   ~Autocast() {
-    at::autocast::set_autocast_enabled(at::kCPU, enabled_);
-    at::autocast::set_autocast_dtype(at::kCPU, dtype_);
+    at::autocast::set_autocast_enabled(device_, enabled_);
+    at::autocast::set_autocast_dtype(device_, dtype_);
     at::autocast::set_autocast_cache_enabled(cache_);
   }
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;
 
  private:
+  at::DeviceType device_;
   bool enabled_;
   at::ScalarType dtype_;
   bool cache_;
@@ -35,7 +39,7 @@ class Autocast {
 }  // namespace
 
 PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_tokens, int64_t regions,
-                               const std::vector<QuestionRows>& questions) {
+                               const std::vector<QuestionRows>& questions, at::Device device) {
   PackedQuestions pack;
   pack.ids = writer.prefix(image_tokens, regions, pack.source);
   const auto prefix = pack.rows();
@@ -72,22 +76,24 @@ PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_token
     }
     pack.kinds.push_back(rows.kind);
   }
-  const auto owner = at::tensor(pack.question_of, at::kLong);
+  const auto owner = at::tensor(pack.question_of, at::dtype(at::kLong).device(device));
   const auto same = owner.unsqueeze(1).eq(owner).logical_or(owner.eq(-1).unsqueeze(0));
-  pack.mask = same.logical_and(at::ones({pack.rows(), pack.rows()}, at::kBool).tril());
+  pack.mask = same.logical_and(at::ones(same.sizes(), same.options()).tril());
   return pack;
 }
 
 PackedOutput run_packed(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
                         const std::vector<SceneRegions>& regions, bool half) {
   PackedOutput out;
+  const auto device = device_of(model);
+  const auto numbers = at::dtype(at::kLong).device(device);
   std::vector<at::Tensor> embeds, positions;
   Pack sequences;
   int64_t first = 0;
   for (size_t b = 0; b < packs.size(); ++b) {
     const auto& pack = packs[b];
     const auto rows = pack.rows();
-    const auto words = model.embed(at::tensor(pack.ids, at::kLong));  // [rows, H]
+    const auto words = model.embed(at::tensor(pack.ids, numbers));  // [rows, H]
     auto table = at::cat({words, regions[b].tokens.to(words.scalar_type())});
     const auto regions_end = table.size(0);
     if (regions[b].image_tokens.defined()) {
@@ -98,14 +104,14 @@ PackedOutput run_packed(GromaModelImpl& model, const std::vector<PackedQuestions
       const auto source = pack.source[i];
       from[i] = source == -1 ? i : source >= 0 ? rows + source : regions_end - 2 - source;
     }
-    embeds.push_back(table.index_select(0, at::tensor(from, at::kLong)));
-    positions.push_back(at::tensor(pack.positions, at::kLong));
+    embeds.push_back(table.index_select(0, at::tensor(from, numbers)));
+    positions.push_back(at::tensor(pack.positions, numbers));
     sequences.push_back({rows, nullptr, pack.mask});
     out.first_row.push_back(first);
     first += rows;
   }
   out.positions = at::cat(positions);
-  const Autocast autocast(half);
+  const Autocast autocast(half, device.type());
   out.last = model.llm->forward(at::cat(embeds), out.positions, sequences, &out.hidden);
   return out;
 }

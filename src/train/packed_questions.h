@@ -28,8 +28,9 @@ struct PackedQuestions {
   int64_t rows() const { return static_cast<int64_t>(ids.size()); }
 };
 
+/// device  of the mask
 PackedQuestions pack_questions(const QuestionWriter& writer, int64_t image_tokens, int64_t regions,
-                               const std::vector<QuestionRows>& questions);
+                               const std::vector<QuestionRows>& questions, at::Device device);
 
 /// The network's outputs for packs of several scenes, one after the other.
 struct PackedOutput {
@@ -39,7 +40,7 @@ struct PackedOutput {
   std::vector<int64_t> first_row;  ///< of each scene
 };
 
-/// half  matrix products in bfloat16, all else in float (CPU autocast)
+/// half  matrix products in bfloat16, all else in float (autocast)
 PackedOutput run_packed(GromaModelImpl& model, const std::vector<PackedQuestions>& packs,
                         const std::vector<SceneRegions>& regions, bool half);
 

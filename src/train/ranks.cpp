@@ -11,6 +11,9 @@
 #define OMPI_SKIP_MPICXX  // we use the C interface alone
 #endif
 #include <mpi.h>
+#ifdef GROMA_WITH_CUDA
+#include <torch/csrc/cuda/nccl.h>  // LibTorch's own NCCL: no second one is linked
+#endif
 #endif
 
 namespace groma::train {
@@ -79,6 +82,44 @@ std::vector<std::string> Ranks::gather(const std::string& own) {
   return result;
 }
 
+#ifdef GROMA_WITH_CUDA
+
+void Ranks::join_gpus() {
+  torch::cuda::nccl::ncclUniqueId id{};
+  const auto try_to = [&](const auto& work) {
+    together([&] {
+      try {
+        work();
+      } catch (const c10::Error& error) {
+        require(false, "train: NCCL cannot join ", count_,
+                " processes: ", error.what_without_backtrace(),
+                "; start as many as there are GPUs, with a LibTorch ",
+                "that has NCCL (scripts/setup.sh --cuda), or take --device cpu");
+      }
+    });
+  };
+  try_to([&] {
+    if (first()) torch::cuda::nccl::get_unique_id(id);
+  });
+  const auto chosen = gather(std::string(id.internal, sizeof(id.internal)))[0];
+  std::copy(chosen.begin(), chosen.end(), id.internal);
+  try_to([&] { gpus_ = torch::cuda::nccl::comm_init_rank(count_, id, rank_); });
+}
+
+Ranks::~Ranks() {
+  if (gpus_) torch::cuda::nccl::comm_destroy(gpus_);
+}
+
+void Ranks::sum_on_gpus(at::Tensor& values) {
+  if (count_ == 1) return;
+  if (!gpus_) join_gpus();
+  std::vector<at::Tensor> sums{values};
+  torch::cuda::nccl::all_reduce(sums, sums, static_cast<int32_t>(torch::cuda::nccl::ncclRedOp::Sum),
+                                {}, {gpus_});
+}
+
+#endif
+
 #else
 
 Ranks::Ranks() {
@@ -89,6 +130,18 @@ Ranks::Ranks() {
 void Ranks::add_in_turn(at::Tensor&, const std::function<void()>& add) { add(); }
 void Ranks::share_last(at::Tensor&) {}
 std::vector<std::string> Ranks::gather(const std::string& own) { return {own}; }
+
+#endif
+
+#if !defined(GROMA_MPI) || !defined(GROMA_WITH_CUDA)
+
+Ranks::~Ranks() = default;
+
+void Ranks::sum_on_gpus(at::Tensor&) {
+  require(count_ == 1, "train: ", count_,
+          " processes on GPUs, but this build has no CUDA; configure ",
+          "it with GROMA_CUDA=ON, or take --device cpu");
+}
 
 #endif
 

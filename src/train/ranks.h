@@ -15,6 +15,7 @@ class Ranks {
  public:
   /// Joins the others. throws Error when started by mpirun in a build without MPI
   Ranks();
+  ~Ranks();
   Ranks(const Ranks&) = delete;
   Ranks& operator=(const Ranks&) = delete;
 
@@ -31,6 +32,12 @@ class Ranks {
   /// Gives all the last process's values.
   void share_last(at::Tensor& values);
 
+  /// Gives all processes the sum of their values by NCCL, each on a GPU of its own.
+  ///
+  /// values  [n] float on a GPU, contiguous
+  /// throws  Error where NCCL cannot join them
+  void sum_on_gpus(at::Tensor& values);
+
   /// What every process has to say, by rank.
   std::vector<std::string> gather(const std::string& own);
 
@@ -38,7 +45,10 @@ class Ranks {
   void together(const std::function<void()>& work);
 
  private:
+  void join_gpus();
+
   int rank_ = 0, count_ = 1;
+  void* gpus_ = nullptr;  // NCCL's communicator, once it is needed
 };
 
 }  // namespace groma::train

@@ -6,6 +6,7 @@
 
 #include "regions/boxes.h"
 #include "regions/select.h"
+#include "train/stage.h"
 
 namespace groma::train {
 namespace {
@@ -38,7 +39,8 @@ at::Tensor empty_boxes(const at::Tensor& truth_cxcywh, int count, Random& random
 }  // namespace
 
 void match_objects(SceneRegions& regions, const at::Tensor& truth_cxcywh) {
-  const auto iou = pairwise_iou(cxcywh_to_xyxy(truth_cxcywh), cxcywh_to_xyxy(regions.boxes_cxcywh));
+  const auto iou =
+      pairwise_iou(cxcywh_to_xyxy(truth_cxcywh), cxcywh_to_xyxy(regions.boxes_cxcywh)).to(at::kCPU);
   const auto value = iou.accessor<float, 2>();
   regions.object_of.assign(iou.size(1), -1);
   regions.region_of.assign(iou.size(0), -1);
@@ -73,10 +75,12 @@ SceneRegions oracle_regions(GromaModelImpl& model, const Scene& scene, const Wor
   SceneRegions regions;
   regions.boxes_cxcywh = boxes.index_select(0, at::tensor(order, at::kLong));
   match_objects(regions, truth);
+  const auto device = device_of(model);
+  regions.boxes_cxcywh = regions.boxes_cxcywh.to(device);
   const auto width = model.config.language.hidden;
-  std::vector<at::Tensor> features{at::zeros({0, width})};
+  std::vector<at::Tensor> features{at::zeros({0, width}, device)};
   for (const auto object : regions.object_of) {
-    features.push_back(object < 0 ? at::zeros({1, width})
+    features.push_back(object < 0 ? at::zeros({1, width}, device)
                                   : words.oracle(scene.objects[object]).unsqueeze(0));
   }
   auto& pool = *model.region_encoder->roi_align;
@@ -107,15 +111,17 @@ std::vector<SceneRegions> seen_regions(GromaModelImpl& model, const SceneBatch& 
     auto scores = all_scores[at];
     if (with_truth) {
       candidates = at::cat({candidates, truth});
-      scores = at::cat({scores, at::full({truth.size(0)}, kTruthScore)});
+      scores = at::cat({scores, at::full({truth.size(0)}, kTruthScore, scores.options())});
     }
     const auto kept = select_regions(candidates, scores, at::zeros({0, 4}), model.config.select);
     const auto order = shuffled(kept.boxes_cxcywh.size(0), random);
     auto& regions = result[b];
-    regions.boxes_cxcywh = kept.boxes_cxcywh.index_select(0, at::tensor(order, at::kLong));
+    regions.boxes_cxcywh =
+        kept.boxes_cxcywh.index_select(0, at::tensor(order, kept.kept.options()));
     match_objects(regions, truth);
     boxes.push_back(regions.boxes_cxcywh);
-    images.push_back(at::full({regions.boxes_cxcywh.size(0)}, static_cast<double>(at)));
+    images.push_back(
+        at::full({regions.boxes_cxcywh.size(0)}, static_cast<double>(at), scores.options()));
   }
   const auto maps = model.fuse_maps(hidden);
   const auto tokens =

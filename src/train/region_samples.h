@@ -22,7 +22,7 @@ struct SceneRegions {
 /// Fills `object_of` and `region_of` from the boxes: each region shows the object that it overlaps
 /// most, by an IoU above 0.5.
 ///
-/// truth_cxcywh  [objects, 4]
+/// truth_cxcywh  [objects, 4] where the boxes lie
 void match_objects(SceneRegions& regions, const at::Tensor& truth_cxcywh);
 
 /// Regions as a perfect detector and encoder would give them, with boxes somewhat off and up to
@@ -33,6 +33,7 @@ SceneRegions oracle_regions(GromaModelImpl& model, const Scene& scene, const Wor
 
 /// Regions of a batch as the model finds them.
 ///
+/// batch       moved to the model's device
 /// with_truth  true boxes join the candidates at score 0.2, as in the original training
 /// proposals   when given, receives the proposer's outputs, and vision encoder and proposer get
 ///             gradients; else they are frozen

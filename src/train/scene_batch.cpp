@@ -30,6 +30,11 @@ at::Tensor normalised(const Scene& scene) {
 
 }  // namespace
 
+void SceneBatch::move_to(at::Device device) {
+  pixels = pixels.to(device);
+  for (auto& image : truth) image.boxes_cxcywh = image.boxes_cxcywh.to(device);
+}
+
 uint64_t entry_seed(uint64_t seed, int64_t index) {
   Random mix(seed);
   Random apart(mix.next() + static_cast<uint64_t>(index));
@@ -55,7 +60,7 @@ SceneBatch draw_batch(const WorldOptions& options, uint64_t seed, int64_t first,
 }
 
 at::Tensor jittered(const at::Tensor& boxes_cxcywh, double share, Random& random) {
-  auto result = boxes_cxcywh.clone();
+  auto result = boxes_cxcywh.to(at::kCPU, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
   auto box = result.accessor<float, 2>();
   for (int64_t i = 0; i < result.size(0); ++i) {
     for (int axis = 0; axis < 2; ++axis) {
@@ -68,7 +73,7 @@ at::Tensor jittered(const at::Tensor& boxes_cxcywh, double share, Random& random
       box[i][2 + axis] = static_cast<float>(std::max(high - low, 1e-3));
     }
   }
-  return result;
+  return result.to(boxes_cxcywh.device());
 }
 
 }  // namespace groma::train

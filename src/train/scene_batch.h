@@ -20,6 +20,8 @@ struct SceneBatch {
   std::vector<std::vector<Question>> asked;  ///< per scene, of one's own
   bool complete = true;                      ///< every object is annotated
 
+  /// Moves what the network takes: pixels and true boxes.
+  void move_to(at::Device device);
   bool is_own(size_t b) const { return !own.empty() && own[b]; }
 };
 

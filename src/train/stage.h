@@ -34,6 +34,9 @@ struct Losses {
   void add(const std::string& name, const at::Tensor& loss, double weight);
 };
 
+/// Where a model computes.
+at::Device device_of(const GromaModelImpl& model);
+
 /// What a stage learns from and is judged by.
 struct StageData {
   std::shared_ptr<const TrainingData> training;

@@ -12,6 +12,7 @@
 #include "groma/train.h"
 #include "image/preprocess.h"
 #include "io/file.h"
+#include "torch_device.h"
 #include "train/detection_stage.h"
 #include "train/language_stage.h"
 #include "train/master_weights.h"
@@ -64,11 +65,11 @@ StageData stage_data(const TrainOptions& options, const Recipe& recipe,
 }
 
 Stage stage_for(const Recipe& recipe, const StartingModel& start, const StageData& data,
-                uint64_t seed) {
+                uint64_t seed, at::Device device) {
   if (recipe.stage == StageKind::kDetection) {
-    return detection_stage(recipe, start.config, data, seed);
+    return detection_stage(recipe, start.config, data, seed, device);
   }
-  return language_stage(recipe, start.config, *start.tokenizer, data, seed);
+  return language_stage(recipe, start.config, *start.tokenizer, data, seed, device);
 }
 
 /// What a worker has to tell of a pass or of its share of the validation.
@@ -108,7 +109,7 @@ void read_told(const std::string& text, std::vector<Told>& workers) {
 
 class Run {
  public:
-  Run(const TrainOptions& options, Recipe recipe, int threads, Ranks& ranks);
+  Run(const TrainOptions& options, Recipe recipe, at::Device device, int threads, Ranks& ranks);
 
   TrainResult go(const std::function<bool(const TrainProgress&)>& on_progress);
 
@@ -116,6 +117,7 @@ class Run {
   void start();
   double step(Metrics& sums);
   void pass(int64_t number, std::vector<Told>& told);
+  void add_gradients(double share);
   void check_loss(double loss);
   std::vector<Told> of_all(const std::vector<Told>& own);
   int all_workers() const { return workers_.count() * ranks_.count(); }
@@ -143,14 +145,14 @@ class Run {
   Metrics metric_sums_;
 };
 
-Run::Run(const TrainOptions& options, Recipe recipe, int threads, Ranks& ranks)
+Run::Run(const TrainOptions& options, Recipe recipe, at::Device device, int threads, Ranks& ranks)
     : options_(options),
       recipe_(std::move(recipe)),
       ranks_(ranks),
       start_(starting_model(options.model, options.from, options.seed)),
-      weights_(*start_.model, recipe_, options.seed),
+      weights_(*start_.model, recipe_, options.seed, device),
       data_(stage_data(options, recipe_, start_)),
-      stage_(stage_for(recipe_, start_, data_, options.seed)),
+      stage_(stage_for(recipe_, start_, data_, options.seed, device)),
       workers_(threads) {
   state_.seed = options.seed;
   state_.threads = all_workers();
@@ -204,6 +206,20 @@ void Run::pass(int64_t number, std::vector<Told>& told) {
       result.total.backward();
     });
   });
+  add_gradients(1 / passes);
+}
+
+/// Adds what the replicas have found to the master's gradients.
+void Run::add_gradients(double share) {
+  const auto add = [&](size_t entry) {
+    for (auto& replica : replicas_) replica->hand_over(entry, share);
+  };
+  if (weights_.gradients.is_cuda()) {  // the processes' sums meet once a step
+    for (size_t i = 0; i < weights_.entries.size(); ++i) {
+      if (weights_.entries[i].moves) add(i);
+    }
+    return;
+  }
   // Part by part: while one process adds to the second part, the next one adds to the first.
   constexpr int64_t kPart = int64_t{1} << 22;  // values
   int64_t begin = 0, end = 0;
@@ -216,9 +232,7 @@ void Run::pass(int64_t number, std::vector<Told>& told) {
     if (end - begin < kPart && (i + 1 < weights_.entries.size() || members.empty())) continue;
     auto part = weights_.gradients.narrow(0, begin, end - begin);
     ranks_.add_in_turn(part, [&] {
-      for (const auto member : members) {
-        for (auto& replica : replicas_) replica->hand_over(member, 1 / passes);
-      }
+      for (const auto member : members) add(member);
     });
     begin = end;
     members.clear();
@@ -230,6 +244,7 @@ double Run::step(Metrics& sums) {
   std::vector<Told> told(workers_.count());
   weights_.gradients.zero_();
   for (int64_t a = 0; a < recipe_.accumulate; ++a) pass(a, told);
+  if (weights_.gradients.is_cuda()) ranks_.sum_on_gpus(weights_.gradients);
   double loss = 0;
   for (const auto& worker : of_all(told)) {
     loss += worker.loss;
@@ -374,13 +389,16 @@ TrainResult train(const TrainOptions& options,
   require(!options.out.empty(), "train: no folder for the results; give --out");
   io::make_folder(options.out);
   keep_freed_memory();
-  at::globalContext().setSDPUseFlash(false);  // its backward is the slower one on a CPU
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  const int threads = options.threads > 0 ? options.threads : std::max(1, cores);
   at::set_num_threads(1);  // the workers are the threads
   Ranks ranks;
   std::unique_ptr<Run> run;
-  ranks.together([&] { run = std::make_unique<Run>(options, std::move(recipe), threads, ranks); });
+  ranks.together([&] {
+    const auto device = torch_device(options.device, "train");
+    if (device.is_cpu()) at::globalContext().setSDPUseFlash(false);  // its backward is slower there
+    const int cores = device.is_cpu() ? static_cast<int>(std::thread::hardware_concurrency()) : 1;
+    const int threads = options.threads > 0 ? options.threads : std::max(1, cores);
+    run = std::make_unique<Run>(options, std::move(recipe), device, threads, ranks);
+  });
   return run->go(on_progress);
 }
 

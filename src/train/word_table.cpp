@@ -17,7 +17,8 @@ at::Tensor word_vector(const std::string& word, int64_t width) {
   return at::empty({width}).normal_(0, kDeviation, random);
 }
 
-WordTable::WordTable(World world, int64_t width) : words_(attribute_words(world)) {
+WordTable::WordTable(World world, int64_t width, at::Device device)
+    : words_(attribute_words(world)) {
   TORCH_CHECK(words_.size() == kGroups, "word table: ", words_.size(), " groups of words");
   for (const auto& group : words_) {
     std::vector<at::Tensor> rows;
@@ -26,7 +27,7 @@ WordTable::WordTable(World world, int64_t width) : words_(attribute_words(world)
       places[word] = static_cast<int64_t>(rows.size());
       rows.push_back(word_vector(word, width));
     }
-    rows_.push_back(rows.empty() ? at::zeros({0, width}) : at::stack(rows));
+    rows_.push_back((rows.empty() ? at::zeros({0, width}) : at::stack(rows)).to(device));
     places_.push_back(std::move(places));
   }
 }
@@ -46,25 +47,25 @@ at::Tensor WordTable::loss(const at::Tensor& tokens, const std::vector<const Sce
                            at::Tensor* right) const {
   const auto regions = static_cast<int64_t>(objects.size());
   const auto labels_of = at::empty({static_cast<int64_t>(kGroups), regions}, at::kLong);
-  auto label = labels_of.accessor<int64_t, 2>();
+  auto place = labels_of.accessor<int64_t, 2>();
   for (int64_t r = 0; r < regions; ++r) {
     const auto own = labels(*objects[r]);
-    for (size_t g = 0; g < kGroups; ++g) label[static_cast<int64_t>(g)][r] = own[g];
+    for (size_t g = 0; g < kGroups; ++g) place[static_cast<int64_t>(g)][r] = own[g];
   }
   const auto wide = tokens.to(at::kFloat);
   auto total = at::zeros({});
   std::vector<at::Tensor> hits;
   for (size_t g = 0; g < kGroups; ++g) {
     const auto target = labels_of[static_cast<int64_t>(g)];
-    const auto known = target.ge(0);
-    if (rows_[g].size(0) == 0 || !known.any().item<bool>()) {
-      hits.push_back(at::ones({regions}));
+    if (rows_[g].size(0) == 0 || !target.ge(0).any().item<bool>()) {
+      hits.push_back(at::ones({regions}, wide.options()));
       continue;
     }
+    const auto label = target.to(wide.device());
     const auto logits = wide.matmul(rows_[g].t());  // [R, words]
-    const auto entropy = at::cross_entropy_loss(logits, target, {}, at::Reduction::Mean, -1);
+    const auto entropy = at::cross_entropy_loss(logits, label, {}, at::Reduction::Mean, -1);
     total = total + entropy;
-    hits.push_back(logits.argmax(1).eq(target).logical_or(known.logical_not()).to(at::kFloat));
+    hits.push_back(logits.argmax(1).eq(label).logical_or(label.lt(0)).to(at::kFloat));
   }
   if (right) *right = at::stack(hits, 1);
   return total;
@@ -72,7 +73,7 @@ at::Tensor WordTable::loss(const at::Tensor& tokens, const std::vector<const Sce
 
 at::Tensor WordTable::oracle(const SceneObject& object) const {
   const auto own = labels(object);
-  auto sum = at::zeros({rows_[0].size(1)});
+  auto sum = at::zeros({rows_[0].size(1)}, rows_[0].options());
   for (size_t g = 0; g < kGroups; ++g) {
     if (own[g] >= 0) sum += rows_[g][own[g]];
   }
@@ -89,9 +90,10 @@ at::Tensor place_loss(const at::Tensor& tokens, const at::Tensor& boxes_cxcywh) 
     const auto vector = word_vector(name, tokens.size(1));
     directions.push_back(vector / vector.dot(vector));
   }
-  const auto loudness = at::tensor(kLoudness);
-  const auto said = tokens.to(at::kFloat).matmul(at::stack(directions, 1));  // [R, 4]
-  const auto wanted = (boxes_cxcywh - at::tensor(kMiddle)) * loudness;
+  const auto device = tokens.device();
+  const auto loudness = at::tensor(kLoudness, device);
+  const auto said = tokens.to(at::kFloat).matmul(at::stack(directions, 1).to(device));  // [R, 4]
+  const auto wanted = (boxes_cxcywh - at::tensor(kMiddle, device)) * loudness;
   return ((said - wanted) / loudness).square().mean();
 }
 

@@ -20,7 +20,7 @@ class WordTable {
  public:
   static constexpr size_t kGroups = 4;  ///< sizes, colours, textures, kinds
 
-  WordTable(World world, int64_t width);
+  WordTable(World world, int64_t width, at::Device device);
 
   /// Places of an object's words in their groups; -1 where it has none.
   std::array<int64_t, kGroups> labels(const SceneObject& object) const;

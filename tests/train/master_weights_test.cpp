@@ -52,7 +52,7 @@ TEST(MasterWeights, WhatIsZeroedStaysZeroAndWhatIsFrozenStays) {
   recipe.zeroed = {"region_encoder.roi_align.flatten_linear."};
   recipe.frozen = {"region_encoder.roi_align.updims."};
   const auto model = model_of(config);
-  const MasterWeights weights(*model, recipe, 1);
+  const MasterWeights weights(*model, recipe, 1, at::kCPU);
   const auto entry = [&](const std::string& name) -> const auto& {
     return weights.entries[place_of(weights, "region_encoder.roi_align." + name)];
   };
@@ -68,7 +68,7 @@ TEST(MasterWeights, WhatIsZeroedStaysZeroAndWhatIsFrozenStays) {
 TEST(MasterWeights, AdaptersAddTheirProductAndGetGradients) {
   const auto config = testing::tiny_config(kVocabulary);
   const auto recipe = recipe_with_lora();
-  MasterWeights weights(*model_of(config), recipe, 1);
+  MasterWeights weights(*model_of(config), recipe, 1, at::kCPU);
   EXPECT_EQ(weights.adapters.size(), 2 * static_cast<size_t>(config.language.layers));
   Replica replica(config, weights, recipe);
   auto random = at::make_generator<at::CPUGeneratorImpl>(3);
@@ -103,7 +103,7 @@ TEST(MasterWeights, AdaptersAddTheirProductAndGetGradients) {
 TEST(MasterWeights, ExportedAndContinuedModelsHoldTheAdaptersMerged) {
   testing::RunFolder folder("lora-merge");
   const auto config = testing::tiny_config(kVocabulary);
-  MasterWeights weights(*model_of(config), recipe_with_lora(), 1);
+  MasterWeights weights(*model_of(config), recipe_with_lora(), 1, at::kCPU);
   fill_adapters(weights);
   const auto i = place_of(weights, kQuery);
   const auto down = weights.entries[place_of(weights, adapter_name(kQuery, 'A'))].value;
@@ -122,7 +122,7 @@ TEST(MasterWeights, TheRunningMeanIsWhatResults) {
   Recipe recipe;
   recipe.trainable = {"img_txt_bridge."};
   recipe.ema = 0.5;
-  MasterWeights weights(*model_of(config), recipe, 1);
+  MasterWeights weights(*model_of(config), recipe, 1, at::kCPU);
   const auto i = place_of(weights, "img_txt_bridge.0.weight");
   auto mean = weights.entries[i].value.to(at::kDouble);
   auto random = at::make_generator<at::CPUGeneratorImpl>(3);
@@ -146,13 +146,13 @@ TEST(MasterWeights, FrozenParametersDoNotMove) {
   Recipe recipe;
   recipe.trainable = {"llm.", "img_txt_bridge."};
   recipe.frozen = {"llm."};
-  MasterWeights weights(*model_of(config), recipe, 1);
+  MasterWeights weights(*model_of(config), recipe, 1, at::kCPU);
   for (const auto& entry : weights.entries) {
     EXPECT_EQ(entry.moves, entry.name.starts_with("img_txt_bridge.")) << entry.name;
   }
   recipe.lora.rank = 2;
   recipe.lora.targets = {"nothing"};
-  EXPECT_THROW(MasterWeights(*model_of(config), recipe, 1), Error);
+  EXPECT_THROW(MasterWeights(*model_of(config), recipe, 1, at::kCPU), Error);
 }
 
 }  // namespace
