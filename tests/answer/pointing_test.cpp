@@ -71,8 +71,8 @@ TEST(Pointing, ClickJustBesideABoxMayMeanIt) {
   const auto candidate = [&](float x) {
     return point_at(shape(Kind::kPoints, {{x, 50}}), regions, picture()).candidate;
   };
-  EXPECT_EQ(candidate(118.5f), 0) << "1 % of 200 pixels is 2";
-  EXPECT_EQ(candidate(117.5f), -1);
+  EXPECT_EQ(candidate(116.5f), 0) << "2 % of 200 pixels is 4";
+  EXPECT_EQ(candidate(115.5f), -1);
 }
 
 TEST(Pointing, AllPointsMustBeHeld) {
