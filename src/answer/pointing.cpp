@@ -71,12 +71,10 @@ std::vector<Point> checked_corners(const std::vector<Point>& points) {
   const auto n = corners.size();
   require(n >= 3, "point at something: the polygon has ", n,
           " different corners; give three or more");
-  double area = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const auto &a = corners[i], &b = corners[(i + 1) % n];
-    area += static_cast<double>(a.x) * b.y - static_cast<double>(b.x) * a.y;
-  }
-  require(std::abs(area) > 0, "point at something: the polygon is a line; give corners around it");
+  const bool line = std::all_of(corners.begin(), corners.end(), [&](const Point& at) {
+    return side_of(corners[0], corners[1], at) == 0;
+  });
+  require(!line, "point at something: the polygon is a line; give corners around it");
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t k = i + 2; k < n; ++k) {
       if (i == 0 && k == n - 1) continue;  // neighbours
