@@ -2,11 +2,12 @@
 """Reads folders written by `groma chat --out` again with the tools that the formats are meant for.
 
     python3 -m venv venv && venv/bin/pip install pycocotools supervision
-    groma chat -m MODEL --image PICTURES -p "Describe the image." --out coco --format coco
-    groma chat -m MODEL --image PICTURES -p "Describe the image." --out yolo --format yolo
+    groma chat -m MODEL --image PICTURES --grounded -p "Describe the image." --out coco --format coco
+    groma chat -m MODEL --image PICTURES --grounded -p "Describe the image." --out yolo --format yolo
     venv/bin/python scripts/check_formats.py PICTURES coco yolo
 
-Fails unless pycocotools and supervision find in both the boxes that answers.jsonl holds.
+With --masks a line of YOLO is the outline of a part, not a box; leave it out here. Fails unless
+pycocotools and supervision find in both the boxes that answers.jsonl holds.
 """
 
 import json

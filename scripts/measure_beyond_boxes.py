@@ -136,7 +136,7 @@ def measure_pointing(args):
             for kind, command, places in shapes_of(mask, choose):
                 plan.append((kind, number))
                 text = ";".join(f"{x:g},{y:g}" for x, y in places)
-                lines.append(f"{command} s{len(plan)}={text}")
+                lines.append(f"{command} {text}")
         lines.append("?")
         plans.append((plan, objects))
     answers = converse(args, lines, "-n", "1")

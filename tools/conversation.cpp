@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 #include <string_view>
 #include <utility>
@@ -69,6 +70,13 @@ std::string unquoted(const std::string& name) {
   return quoted ? name.substr(1, name.size() - 2) : name;
 }
 
+TypedShape named_shape(const std::string& name, const Box& box) {
+  TypedShape shape;
+  shape.name = name;
+  shape.places = {{{box.x1}, {box.y1}}, {{box.x2}, {box.y2}}};
+  return shape;
+}
+
 }  // namespace
 
 Conversation::Conversation(Groma groma, AnswerArgs args, RegionOptions regions)
@@ -86,6 +94,7 @@ void Conversation::open(const std::string& image_file) {
 
 void Conversation::clear() {
   pointing_ = {};
+  named_.clear();
   last_.reset();
   session_.reset();
   if (image_) session_.emplace(groma_.start(*image_, region_options_));
@@ -125,8 +134,20 @@ void Conversation::resume(const std::string& file) {
 void Conversation::question(const std::string& prompt) {
   require(session_.has_value(), "there is no picture yet; open one with /image FILE");
   // Taken away first: a shape that does not fit the picture must not spoil every later question.
-  const auto pointing = std::exchange(pointing_, {});
+  auto pointing = std::exchange(pointing_, {});
+  for (const auto& [name, box] : named_) {
+    const auto same = [&name = name](const TypedShape& shape) { return shape.name == name; };
+    const auto& shapes = pointing.shapes;
+    if (prompt.find("{" + name + "}") == std::string::npos ||
+        std::any_of(shapes.begin(), shapes.end(), same)) {
+      continue;
+    }
+    pointing.shapes.push_back(named_shape(name, box));
+  }
   last_ = ask(*session_, *image_, file_, prompt, pointing, args_);
+  for (const auto& referent : last_->referents) {
+    if (!referent.name.empty()) named_[referent.name] = referent.box;
+  }
 }
 
 void Conversation::help() {

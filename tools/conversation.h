@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,7 +38,8 @@ class Conversation {
   std::string file_;
   std::optional<Image> image_;
   std::optional<Session> session_;
-  PointingArgs pointing_;  ///< of the next question
+  PointingArgs pointing_;             ///< of the next question
+  std::map<std::string, Box> named_;  ///< what earlier questions called by a name
   std::optional<ImageAnswer> last_;
 };
 

@@ -62,10 +62,13 @@ void list_referents(std::ostream& out, const std::vector<Referent>& referents) {
     if (referent.own && referent.next.empty() && referent.fit == 1) continue;  // given as it is
     const auto& box = referent.box;
     char text[160];
-    std::snprintf(text, sizeof(text), "%.1f,%.1f,%.1f,%.1f  score %.2f  fit %.2f", box.x1, box.y1,
-                  box.x2, box.y2, referent.score, referent.fit);
+    std::snprintf(text, sizeof(text), "%.1f,%.1f,%.1f,%.1f", box.x1, box.y1, box.x2, box.y2);
     out << "  pointed at " << (referent.name.empty() ? "" : referent.name + " ")
         << (referent.own ? "no region, takes " : "") << text;
+    if (!referent.own) {
+      std::snprintf(text, sizeof(text), "  score %.2f  fit %.2f", referent.score, referent.fit);
+      out << text;
+    }
     for (std::size_t i = 0; i < referent.next.size(); ++i) {
       std::snprintf(text, sizeof(text), " r%d (%.2f)", referent.next[i].candidate,
                     referent.next[i].fit);

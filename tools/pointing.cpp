@@ -65,6 +65,10 @@ std::vector<Region> filtered(const std::vector<Region>& regions, const PointingA
   return left;
 }
 
+bool has_inside(const TypedShape& shape) {
+  return shape.kind == TypedShape::Kind::kPolygon || shape.kind == TypedShape::Kind::kMask;
+}
+
 /// The prompt with "<box>" for every name, and which shape each "<box>" then speaks of.
 std::vector<std::size_t> place_names(std::string& prompt, const std::vector<TypedShape>& shapes) {
   std::map<std::string, std::size_t> named;
@@ -106,7 +110,8 @@ std::vector<std::size_t> place_names(std::string& prompt, const std::vector<Type
     }
   }
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    require(order.empty() || used[i], "read the prompt: nothing in it speaks of ",
+    const bool places = !order.empty() || !shapes[i].name.empty();
+    require(used[i] || !places, "read the prompt: nothing in it speaks of ",
             shapes[i].name.empty() ? "shape " + std::to_string(i + 1)
                                    : io::quote(shapes[i].name) + " as {" + shapes[i].name + "}",
             "; write a place for each shape, or for none");
@@ -169,6 +174,8 @@ ReadyQuestion make_ready(Session& session, const Image& image, const std::string
   ReadyQuestion ready;
   ready.prompt = prompt;
   const auto order = place_names(ready.prompt, args.shapes);
+  require(!args.masked || std::any_of(args.shapes.begin(), args.shapes.end(), has_inside),
+          "--masked: no --polygon or --mask whose outside could be left out; give one");
   const bool filter = !args.only.empty() || !args.drop.empty();
   const bool boxes_alone =
       std::all_of(args.shapes.begin(), args.shapes.end(),

@@ -35,7 +35,7 @@ std::int64_t area_of(const Mask& mask);
 /// The smallest box around all that is inside; empty where nothing is.
 Box tight_box(const Mask& mask);
 
-/// The outlines of its parts, without holes; corners in pixels.
+/// The outlines of its parts, without holes; corners in pixels, no two neighbours the same.
 std::vector<std::vector<Point>> outlines_of(const Mask& mask);
 
 /// The string that COCO's tools read: lengths of runs, column by column, six bits a character.

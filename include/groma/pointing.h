@@ -40,10 +40,10 @@ struct Pointed {
 /// Finds the candidate that explains a pointing best.
 ///
 /// Clicks and scribbles: of the boxes that hold at least nine tenths of the points (or come within
-/// 1 % of the picture's longer side of them), by score, size (the smaller the better), how central
-/// the points lie, how much of the surface of like colour under them the box holds, and against it
-/// points of `outside` in it. Polygons and masks: by the overlap (IoU) of candidate and tight box;
-/// one below 0.5 does not fit.
+/// 2 % of the picture's longer side of them), by score, size (the smaller the better), how central
+/// the points lie, what share the box holds of the picture's pixels of their colour and of the
+/// surface of like colour under them, and against it points of `outside` in it. Polygons and masks:
+/// by the overlap (IoU) of candidate and tight box; one below 0.5 does not fit.
 ///
 /// candidates  boxes of the picture; `Session::regions`, or `Session::proposals` where none of
 ///             those fits

@@ -214,13 +214,13 @@ std::string csv_field(const std::string& text) {
 }
 
 TextFile csv(const Answers& answers, const std::string& wordless) {
-  TextFile file{"answers.csv", "image,phrase,region,x1,y1,x2,y2,score,probability\n"};
+  TextFile file{"answers.csv", "image,phrase,region,x1,y1,x2,y2,score,probability,confidence\n"};
   for (const auto& answered : answers) {
     for_each_box(answered.answer, [&](const Phrase& phrase, const NamedRegion& named) {
       char numbers[160];
-      std::snprintf(numbers, sizeof(numbers), ",%d,%.2f,%.2f,%.2f,%.2f,%.4f,%.4f\n", named.region,
-                    named.box.x1, named.box.y1, named.box.x2, named.box.y2, named.score,
-                    std::exp(named.logprob));
+      std::snprintf(numbers, sizeof(numbers), ",%d,%.2f,%.2f,%.2f,%.2f,%.4f,%.4f,%.4f\n",
+                    named.region, named.box.x1, named.box.y1, named.box.x2, named.box.y2,
+                    named.score, std::exp(named.logprob), answered.calibration.confidence(named));
       file.text += csv_field(answered.file) + ',' + csv_field(label_of(phrase, wordless)) + numbers;
     });
   }

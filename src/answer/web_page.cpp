@@ -1,13 +1,16 @@
 #include "answer/web_page.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <vector>
 
 #include "image/codecs.h"
 #include "image/draw.h"
 #include "image/palette.h"
 #include "io/file.h"
 #include "io/markup.h"
+#include "regions/box_iou.h"
 
 namespace groma {
 namespace {
@@ -79,12 +82,31 @@ std::string rectangle(const Box& box, const std::string& attributes) {
          "/>";
 }
 
-/// Words above the box, or inside where there is no room; towards the middle of the picture.
+/// Words above the box, or inside or below where there is no room or words of `taken` are, which
+/// they join; towards the middle of the picture.
 std::string label(const Box& box, const Image& image, const std::string& words, double size,
-                  const std::string& attributes) {
-  const double y = box.y1 > 1.3 * size ? box.y1 - 0.35 * size : box.y1 + 1.1 * size;
+                  const std::string& attributes, std::vector<Box>& taken) {
   const bool leftwards = box.x1 + box.x2 > static_cast<float>(image.width());
   const double x = leftwards ? box.x2 - 0.2 * size : box.x1 + 0.2 * size;
+  const double wide = 0.6 * size * static_cast<double>(words.size());
+  const double left = leftwards ? x - wide : x;
+  const auto around = [&](double y) {
+    return Box{static_cast<float>(left), static_cast<float>(y - size),
+               static_cast<float>(left + wide), static_cast<float>(y + 0.3 * size)};
+  };
+  double y = box.y1 + 1.1 * size;  // where no place is free
+  for (const double free :
+       {box.y1 - 0.35 * size, box.y1 + 1.1 * size, box.y2 - 0.35 * size, box.y2 + 1.1 * size}) {
+    const auto place = around(free);
+    if (place.y1 < 0 || place.y2 > static_cast<float>(image.height()) ||
+        std::any_of(taken.begin(), taken.end(),
+                    [&](const Box& other) { return box_iou(place, other) > 0; })) {
+      continue;
+    }
+    y = free;
+    break;
+  }
+  taken.push_back(around(y));
   return "<text x=\"" + number(x) + "\" y=\"" + number(y) + "\" font-size=\"" + number(size) +
          "\" stroke-width=\"" + number(0.25 * size) + "\" text-anchor=\"" +
          (leftwards ? "end" : "start") + "\" " + attributes + ">" + escape_markup(words) +
@@ -139,12 +161,13 @@ std::string overlay(const Image& image, const ImageAnswer& answered) {
                     std::to_string(image.height()) + "\" preserveAspectRatio=\"none\">\n";
   for (std::size_t i = 0; i < answer.phrases.size(); ++i) {
     const auto& phrase = answer.phrases[i];
+    std::vector<Box> taken;  // the page shows the words of one phrase at a time
     for (const auto& named : phrase.regions) {
       out += "<g class=\"mark\" data-phrase=\"" + std::to_string(i) +
              "\" style=\"--c:" + css(colors[i]) + "\">" + described(phrase, named) +
              mask_path(answered, named, css(colors[i])) + rectangle(named.box, "class=\"edge\"") +
              rectangle(named.box, "") +
-             label(named.box, image, region_label(phrase, named), size, "") + "</g>\n";
+             label(named.box, image, region_label(phrase, named), size, "", taken) + "</g>\n";
     }
   }
   return out + pointed_boxes(image, answered) + "</svg>";
@@ -182,6 +205,7 @@ std::string svg_of(const Image& image, const ImageAnswer& answered) {
                     escape_markup(answered.prompt) + "</title>\n<desc>" +
                     escape_markup(answered.answer.text) + "</desc>\n<image width=\"" + width +
                     "\" height=\"" + height + "\" href=\"" + picture_address(image) + "\"/>\n";
+  std::vector<Box> taken;
   std::string labels;  // last: none disappears behind a box
   for (std::size_t i = 0; i < answered.answer.phrases.size(); ++i) {
     const auto& phrase = answered.answer.phrases[i];
@@ -196,7 +220,8 @@ std::string svg_of(const Image& image, const ImageAnswer& answered) {
       labels += label(named.box, image, region_label(phrase, named), 16 * unit,
                       "fill=\"" + color +
                           "\" stroke=\"#141414\" paint-order=\"stroke\" font-weight=\"600\" "
-                          "font-family=\"system-ui,sans-serif\"") +
+                          "font-family=\"system-ui,sans-serif\"",
+                      taken) +
                 '\n';
     }
   }

@@ -15,6 +15,8 @@ cv::Mat view(const Mask& mask) {
   return {mask.height, mask.width, CV_8UC1, const_cast<std::uint8_t*>(mask.inside.data())};
 }
 
+bool same(const Point& a, const Point& b) { return a.x == b.x && a.y == b.y; }
+
 }  // namespace
 
 Mask read_mask(const std::string& path, int width, int height) {
@@ -63,8 +65,10 @@ std::vector<std::vector<Point>> outlines_of(const Mask& mask) {
     if (contour.size() < 3) continue;
     auto& outline = outlines.emplace_back();
     for (const auto& at : contour) {
-      outline.push_back({static_cast<float>((at.x + 1) / 2), static_cast<float>((at.y + 1) / 2)});
+      const Point corner{static_cast<float>((at.x + 1) / 2), static_cast<float>((at.y + 1) / 2)};
+      if (outline.empty() || !same(outline.back(), corner)) outline.push_back(corner);
     }
+    if (same(outline.front(), outline.back())) outline.pop_back();
   }
   return outlines;
 }

@@ -113,9 +113,10 @@ TEST(Formats, CsvQuotesWhatNeedsIt) {
   auto one = answered();
   one.answer.phrases[0].text = "say \"hi\", now";
   const auto text = only(to_format({one}, Format::kCsv));
-  EXPECT_EQ(text.substr(0, text.find('\n')), "image,phrase,region,x1,y1,x2,y2,score,probability");
+  EXPECT_EQ(text.substr(0, text.find('\n')),
+            "image,phrase,region,x1,y1,x2,y2,score,probability,confidence");
   EXPECT_NE(text.find("\na/street.jpg,\"say \"\"hi\"\", now\",0,10.00,20.00,60.00,70.00,0.7500,"
-                      "0.6065\n"),
+                      "0.6065,0.6065\n"),
             std::string::npos)
       << text;
 }

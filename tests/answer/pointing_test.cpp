@@ -71,8 +71,8 @@ TEST(Pointing, ClickJustBesideABoxMayMeanIt) {
   const auto candidate = [&](float x) {
     return point_at(shape(Kind::kPoints, {{x, 50}}), regions, picture()).candidate;
   };
-  EXPECT_EQ(candidate(118.5f), 0) << "1 % of 200 pixels is 2";
-  EXPECT_EQ(candidate(117.5f), -1);
+  EXPECT_EQ(candidate(116.5f), 0) << "2 % of 200 pixels is 4";
+  EXPECT_EQ(candidate(115.5f), -1);
 }
 
 TEST(Pointing, AllPointsMustBeHeld) {
@@ -121,6 +121,8 @@ TEST(Pointing, WhatIsNoShapeIsNamed) {
   EXPECT_HAS(message_of(shape(Kind::kPoints, {{5, 5}}, {{5, -1}})), "points beside it");
   EXPECT_HAS(message_of(shape(Kind::kPolygon, {{1, 1}, {5, 5}, {1, 1}})), "2 different corners");
   EXPECT_HAS(message_of(shape(Kind::kPolygon, {{1, 1}, {5, 5}, {9, 9}})), "is a line");
+  EXPECT_HAS(message_of(shape(Kind::kPolygon, {{0, 0}, {50, 50}, {50, 0}, {0, 50}})),
+             "sides 1 and 3 of the polygon meet");
   EXPECT_HAS(message_of(shape(Kind::kPolygon, {{0, 0}, {50, 60}, {50, 0}, {0, 50}})),
              "sides 1 and 3 of the polygon meet");
 }

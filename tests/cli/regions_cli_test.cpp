@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -111,6 +112,8 @@ TEST_F(CliRegions, ShapesThatCannotBeAreOneLine) {
   expect_refusal({"--points", "-5,5"}, 1, "has no point");
   expect_refusal({"--polygon", "0,0;50,60;50,0;0,50"}, 1, "meet");
   expect_refusal({"--polygon", "0,0;50,60"}, 1, "2 different corners");
+  expect_refusal({"--point", "cup=5,5"}, 1, "speaks of 'cup'");
+  expect_refusal({"--point", "5,5", "--masked"}, 1, "--polygon or --mask");
   expect_refusal({"--mask", file("none.png")}, 1, "none.png");
   expect_refusal({"--mask", kSource + "/tests/data/shapes.png"}, 1, "same size");
   expect_refusal({"--only", "5,x"}, 2, "'5,x'");
@@ -185,6 +188,23 @@ TEST_F(CliRegions, InteractivePointing) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_EQ(Json::parse(outcome.out.substr(0, outcome.out.find('\n')))["referents"][0]["name"],
             "cup");
+}
+
+TEST_F(CliRegions, NameLivesAsLongAsItsConversation) {
+  const auto outcome =
+      run("chat", {"--image", kPhoto, "-n", "2", "--json"},
+          "/point cup=50%,50%\nIs {cup} red?\nIs {cup} blue?\n/clear\nIs {cup}?\n");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::istringstream lines(outcome.out);
+  std::vector<Json> referents;
+  for (std::string line; std::getline(lines, line);) {
+    referents.push_back(Json::parse(line)["referents"]);
+  }
+  ASSERT_EQ(referents.size(), 3u);
+  ASSERT_EQ(referents[1].size(), 1u);
+  EXPECT_EQ(referents[1][0]["name"], "cup");
+  EXPECT_EQ(referents[1][0]["box"], referents[0][0]["box"]);
+  EXPECT_TRUE(referents[2].empty());
 }
 
 }  // namespace

@@ -31,6 +31,16 @@ TEST(Mask, BoxAndOutlineRunAlongThePixelsEdges) {
   }
 }
 
+TEST(Mask, OutlineOfAStaircaseRepeatsNoCorner) {
+  auto mask = empty(30, 20);
+  for (int step = 0; step < 8; ++step) fill(mask, 4 + 2 * step, 3 + step, 25, 4 + step);
+  const auto outline = outlines_of(mask).at(0);
+  for (std::size_t i = 0; i < outline.size(); ++i) {
+    const auto &a = outline[i], &b = outline[(i + 1) % outline.size()];
+    EXPECT_TRUE(a.x != b.x || a.y != b.y) << "corner " << i << ": " << a.x << ", " << a.y;
+  }
+}
+
 TEST(Mask, RunsAreThoseOfPycocotools) {
   auto mask = empty(4, 3);
   fill(mask, 1, 1, 3, 3);
