@@ -4,6 +4,7 @@
 #include <ATen/OpMathType.h>
 
 #include "nn/group.h"
+#include "ops/attention.h"
 #include "ops/decoder_ops.h"
 #include "ops/quantized_linear/quantized_linear.h"
 
@@ -19,6 +20,10 @@ torch::Tensor attend(const torch::Tensor& q, const torch::Tensor& k, const torch
       q.scalar_type() == at::kBFloat16 && k.scalar_type() == at::kBFloat16 &&
       q.size(2) % kVector == 0 && k.stride(1) == k.size(2) && v.stride(1) == v.size(2)) {
     return ops::attend_few(q, k, v);
+  }
+  if (!mask.defined() && ops::takes_attention(q) && k.scalar_type() == at::kBFloat16) {
+    return ops::attention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), /*causal=*/true)
+        .squeeze(0);
   }
   std::optional<torch::Tensor> allowed;
   if (mask.defined()) {

@@ -21,12 +21,8 @@ LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias) {
 }
 
 torch::Tensor LinearImpl::forward(const torch::Tensor& x) {
-  if (packed.defined()) {
-    const auto y = together(x.dim() == 2 ? x : x.flatten(0, -2), {this})[0];
-    return x.dim() == 2 ? y : y.unflatten(0, x.sizes().slice(0, x.dim() - 1));
-  }
   if (x.dim() == 2) return together(x, {this})[0];
-  return at::linear(x, weight, bias);
+  return together(x.flatten(0, -2), {this})[0].unflatten(0, x.sizes().slice(0, x.dim() - 1));
 }
 
 void LinearImpl::adopt(ops::PackedWeight packed_, at::TensorOptions options) {
@@ -37,10 +33,9 @@ void LinearImpl::adopt(ops::PackedWeight packed_, at::TensorOptions options) {
 
 namespace {
 
-/// Whether a general matrix product would read these weights slower than the memory gives them.
-bool is_thin(const torch::Tensor& x, std::initializer_list<LinearImpl*> layers) {
-  return x.size(0) <= ops::kThinRows && x.is_cpu() && x.scalar_type() == at::kBFloat16 &&
-         !at::GradMode::is_enabled() &&
+/// Whether bfloat16 rows meet bfloat16 weights on the CPU, and no gradients are asked for.
+bool is_bfloat16(const torch::Tensor& x, std::initializer_list<LinearImpl*> layers) {
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && !at::GradMode::is_enabled() &&
          std::all_of(layers.begin(), layers.end(), [](const LinearImpl* layer) {
            return layer->weight.scalar_type() == at::kBFloat16 && layer->weight.is_contiguous();
          });
@@ -55,7 +50,11 @@ std::vector<torch::Tensor> together(const torch::Tensor& x,
     std::vector<const ops::PackedWeight*> weights;
     for (const auto* layer : layers) weights.push_back(&layer->packed);
     results = ops::quantized_linear(x, weights);
-  } else if (is_thin(x, layers)) {
+  } else if (x.size(0) > ops::kThinRows && is_bfloat16(x, layers) && ops::multiplies_bfloat16()) {
+    std::vector<ops::Linear> parts;
+    for (const auto* layer : layers) parts.push_back({layer->weight, layer->bias});
+    return ops::bfloat16_linear(x, parts);
+  } else if (x.size(0) <= ops::kThinRows && is_bfloat16(x, layers)) {
     std::vector<torch::Tensor> weights;
     for (const auto* layer : layers) weights.push_back(layer->weight);
     results = ops::thin_linear(x, weights);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "nn/group.h"
+#include "ops/attention.h"
 
 namespace groma {
 
@@ -61,11 +62,13 @@ Dinov2LayerImpl::Dinov2LayerImpl(const VisionConfig& config) : heads(config.head
 }
 
 torch::Tensor Dinov2LayerImpl::attend(const torch::Tensor& x) {
+  const auto projected = nn::together(x.flatten(0, 1), {query.get(), key.get(), value.get()});
   const auto split = [&](const torch::Tensor& y) {
-    return y.unflatten(-1, {heads, -1}).transpose(1, 2);  // [B, heads, N, D / heads]
+    return y.view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);  // [B, heads, N, D / heads]
   };
-  const auto y = at::scaled_dot_product_attention(split(query(x)), split(key(x)), split(value(x)));
-  return dense(y.transpose(1, 2).flatten(2));
+  const auto q = split(projected[0]), k = split(projected[1]), v = split(projected[2]);
+  if (ops::takes_attention(q)) return dense(ops::attention(q, k, v, /*causal=*/false));
+  return dense(at::scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2));
 }
 
 torch::Tensor Dinov2LayerImpl::forward(const torch::Tensor& x) {

@@ -168,7 +168,7 @@ std::vector<at::Tensor> everything(const Kernels& kernels, int rows, int64_t gro
 }
 
 TEST(QuantizedKernels, EverySetComputesTheSame) {
-  const Kernels* list[3];
+  const Kernels* list[quantized::kMostSets];
   const int count = quantized::available_kernels(list);
   const auto& plain = *list[count - 1];
   ASSERT_STREQ(plain.name, "plain");
@@ -190,8 +190,70 @@ TEST(QuantizedKernels, EverySetComputesTheSame) {
   }
 }
 
+/// Panels of rows and of columns, two blocks of products with them, softened scores, stored sums.
+std::vector<at::Tensor> everything_in_pairs(const Kernels& kernels, int rows) {
+  constexpr int64_t kInputs = 70, kStride = 96, kWide = quantized::kPairPanel;
+  const auto x = random({rows, kStride}, 14).to(at::kBFloat16);
+  const auto matrix = random({kInputs + 1, kInputs}, 15).to(at::kBFloat16);
+  const auto* data = static_cast<const uint16_t*>(matrix.const_data_ptr());
+  std::vector<at::Tensor> results;
+  auto sums = at::zeros({rows, kWide}), weights = at::zeros({64}, at::kBFloat16);
+  for (const int64_t inputs : {kInputs, kInputs - 1}) {  // the odd one ends in half a pair
+    for (const int count : {static_cast<int>(kWide), 19}) {
+      for (const auto pack : {kernels.pack_rows, kernels.pack_columns}) {
+        auto panel = at::zeros({kInputs / 2, kWide}, at::kInt);
+        auto* words = static_cast<uint32_t*>(panel.mutable_data_ptr());
+        pack(data, kInputs, count, inputs, words);
+        kernels.pair_panel(static_cast<const uint16_t*>(x.const_data_ptr()), kStride, rows, kInputs,
+                           words, results.empty() ? false : true, sums.mutable_data_ptr<float>(),
+                           kWide);
+        results.push_back(panel);
+        results.push_back(sums.clone());
+      }
+    }
+  }
+  const auto bias = random({kWide}, 16);
+  for (const bool narrow : {false, true}) {
+    auto stored = at::zeros({rows, 40}, narrow ? at::kBFloat16 : at::kFloat);
+    kernels.store_sums(sums.const_data_ptr<float>(), kWide, rows, bias.const_data_ptr<float>(),
+                       {stored.mutable_data_ptr(), 40, 27, narrow});
+    results.push_back(stored);
+  }
+  const auto scores = random({61}, 17) * 20;
+  for (const int64_t count : {1, 16, 61}) {
+    const auto total = kernels.soften(scores.const_data_ptr<float>(), count, 64, 0.3f,
+                                      static_cast<uint16_t*>(weights.mutable_data_ptr()));
+    const auto expected = (scores.narrow(0, 0, count) * 0.3).softmax(0);
+    EXPECT_LE(largest_difference(weights.narrow(0, 0, count) / total, expected), 0.004);
+    EXPECT_EQ(weights.narrow(0, count, 64 - count).abs().sum().item<float>(), 0);
+    results.push_back(at::full({1}, total));
+  }
+  return results;
+}
+
+TEST(QuantizedKernels, EverySetMultipliesTheSamePairs) {
+  const Kernels* list[quantized::kMostSets];
+  const int count = quantized::available_kernels(list);
+  for (int k = 0; k < count; ++k) {
+    SCOPED_TRACE(list[k]->name);
+    for (int rows = 1; rows <= quantized::kBlockRows; ++rows) {
+      const auto expected = everything_in_pairs(*list[count - 1], rows);
+      const auto actual = everything_in_pairs(*list[k], rows);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        // Panels are equal, floats differ by the order of sums, bfloat16 by its last place.
+        const double tolerance = !expected[i].is_floating_point()             ? 0
+                                 : expected[i].scalar_type() == at::kBFloat16 ? 0.004
+                                                                              : 1e-5;
+        EXPECT_LE(largest_difference(actual[i], expected[i]),
+                  tolerance * largest_magnitude(expected[i]))
+            << "result " << i << ", rows " << rows;
+      }
+    }
+  }
+}
+
 TEST(QuantizedKernels, EverySetFindsTheSameInt4) {
-  const Kernels* list[3];
+  const Kernels* list[quantized::kMostSets];
   const int count = quantized::available_kernels(list);
   for (uint64_t seed = 0; seed < 50; ++seed) {
     const auto x = random({32}, seed) * 0.02;

@@ -14,6 +14,7 @@ constexpr int kStep = 4;        ///< inputs of a step
 constexpr int kGroup = 32;      ///< inputs that share a scale in int4, and the unit of padding
 constexpr int kThinRows = 8;    ///< most rows of a thin product
 constexpr int kBlockRows = 12;  ///< rows of a block of a thick product
+constexpr int kPairPanel = 32;  ///< columns of a panel of pairs of bfloat16 numbers
 
 /// int4: a group of a panel is 16 half scales, then 4 x 16 x 4 bytes; byte [s][c][i] holds input
 /// 4 s + i of channel c in its low half and input 16 + 4 s + i in its high half, each plus 8.
@@ -73,15 +74,45 @@ struct Kernels {
   /// `channels` rows of a bfloat16 matrix times at most kThinRows rows of floats, [rows][inputs].
   void (*bfloat16_rows)(const float* x, int rows, int64_t inputs, const uint16_t* weights,
                         int channels, const Target& target);
+
+  /// A panel of kPairPanel columns from as many rows of `inputs` bfloat16 numbers, `stride` apart:
+  /// word [i][c] holds inputs 2 i and 2 i + 1 of row c. What is missing becomes zero.
+  void (*pack_rows)(const uint16_t* from, int64_t stride, int rows, int64_t inputs,
+                    uint32_t* panel);
+
+  /// The same from the columns of a matrix of `inputs` rows.
+  void (*pack_columns)(const uint16_t* from, int64_t stride, int columns, int64_t inputs,
+                       uint32_t* panel);
+
+  /// At most kBlockRows rows of bfloat16 numbers times such a panel, into sums or added to them.
+  ///
+  /// inputs  even; what pads a row is zero
+  void (*pair_panel)(const uint16_t* x, int64_t stride, int rows, int64_t inputs,
+                     const uint32_t* panel, bool add, float* sums, int64_t sums_stride);
+
+  /// Rounds rows of kPairPanel such sums, plus `bias`, into a result.
+  void (*store_sums)(const float* sums, int64_t sums_stride, int rows, const float* bias,
+                     const Target& target);
+
+  /// e^(scale * (score - the largest score)) of `count` scores as bfloat16 numbers, zeros after
+  /// them up to `padded`; returns their sum before rounding.
+  float (*soften)(const float* scores, int64_t count, int64_t padded, float scale,
+                  uint16_t* weights);
 };
 
 extern const Kernels kPlainKernels;
 #if defined(__x86_64__)
-extern const Kernels kAvx2Kernels;    ///< needs avx2, fma, f16c
-extern const Kernels kAvx512Kernels;  ///< needs avx512 f, bw, vl, dq, vnni
+extern const Kernels kAvx2Kernels;        ///< needs avx2, fma, f16c
+extern const Kernels kAvx512Kernels;      ///< needs avx512 f, bw, vl, dq, vnni
+extern const Kernels kAvx512Bf16Kernels;  ///< and bf16
 #endif
 
 /// All that this machine can run, the fastest first.
-int available_kernels(const Kernels* (&list)[3]);
+constexpr int kMostSets = 4;
+int available_kernels(const Kernels* (&list)[kMostSets]);
+
+/// Whether the fastest of them multiplies pairs of bfloat16 numbers in one instruction, and the
+/// machine has none for whole tiles (AMX), which LibTorch's products use.
+bool multiplies_pairs();
 
 }  // namespace groma::ops::quantized

@@ -42,6 +42,14 @@ void store_columns(const Target& target, int row, int first, F32 value) {
   }
 }
 
+}  // namespace
+}  // namespace groma::ops::quantized
+
+#include "ops/quantized_linear/bfloat16_body.h"
+
+namespace groma::ops::quantized {
+namespace {
+
 F32 load_inputs(const void* x, bool bfloat16, int64_t at, int64_t end) {
   if (at + kPanel <= end) {
     return bfloat16 ? load_bfloat16(static_cast<const uint16_t*>(x) + at)
@@ -383,8 +391,9 @@ void any_bfloat16_rows(const float* x, int rows, int64_t inputs, const uint16_t*
 }
 
 constexpr Kernels kernels_named(const char* name) {
-  return {name,           quantize,     round_int4, any_int8_panels,
-          any_int4_panel, int4_to_int8, attend,     any_bfloat16_rows};
+  return {name,   quantize,          round_int4, any_int8_panels, any_int4_panel, int4_to_int8,
+          attend, any_bfloat16_rows, pack_rows,  pack_columns,    any_pair_panel, store_sums,
+          soften};
 }
 
 }  // namespace

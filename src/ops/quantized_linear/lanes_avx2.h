@@ -108,6 +108,35 @@ inline Bytes low_halves(Bytes x) {
 inline Bytes high_halves(Bytes x) {
   return low_halves({_mm256_srli_epi16(x.low, 4), _mm256_srli_epi16(x.high, 4)});
 }
+inline I32 load_words(const uint32_t* from) {
+  const auto* halves = reinterpret_cast<const __m256i*>(from);
+  return {_mm256_loadu_si256(halves), _mm256_loadu_si256(halves + 1)};
+}
+inline __m256 dot_pairs_half(__m256 sum, __m256i pairs, __m256i x) {
+  const auto high = _mm256_set1_epi32(-0x10000);
+  sum = _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)),
+                        _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)), sum);
+  return _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_and_si256(pairs, high)),
+                         _mm256_castsi256_ps(_mm256_and_si256(x, high)), sum);
+}
+inline F32 dot_pairs(F32 sum, I32 pairs, I32 x) {
+  return {dot_pairs_half(sum.low, pairs.low, x.low), dot_pairs_half(sum.high, pairs.high, x.high)};
+}
+inline F32 larger(F32 a, F32 b) {
+  return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+}
+inline __m256 power_part(__m256 n) {
+  return _mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+}
+inline F32 times_power(F32 x, F32 n) { return mul(x, {power_part(n.low), power_part(n.high)}); }
+inline void transpose_words(const uint16_t* from, int64_t stride, uint32_t* to, int64_t to_stride) {
+  for (int r = 0; r < 16; ++r) {
+    uint32_t row[16];
+    __builtin_memcpy(row, from + r * stride, sizeof(row));
+    for (int c = 0; c < 16; ++c) to[c * to_stride + r] = row[c];
+  }
+}
 inline __m256i dot_half(__m256i sum, __m256i weights, const Word& x) {
   // Even and odd bytes apart, as 16-bit numbers: `maddubs` would saturate.
   const auto even = _mm256_and_si256(weights, _mm256_set1_epi16(0xff));

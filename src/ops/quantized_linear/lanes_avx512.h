@@ -42,10 +42,15 @@ inline F32 load_half(const uint8_t* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 inline void store_bfloat16(uint16_t* to, F32 x) {
+#ifdef __AVX512BF16__
+  __m256i half;
+  asm("vcvtneps2bf16 %1, %0" : "=v"(half) : "v"(x));
+#else
   const auto bits = _mm512_castps_si512(x);
   const auto odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const auto rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
   const auto half = _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+#endif
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), half);
 }
 inline void store_rounded(int8_t* to, F32 x) {
@@ -56,6 +61,45 @@ inline Bytes load_bytes(const uint8_t* from) { return _mm512_loadu_si512(from); 
 inline Bytes low_halves(Bytes x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
 inline Bytes high_halves(Bytes x) {
   return _mm512_and_si512(_mm512_srli_epi16(x, 4), _mm512_set1_epi8(15));
+}
+inline I32 load_words(const uint32_t* from) { return _mm512_loadu_si512(from); }
+inline F32 dot_pairs(F32 sum, I32 pairs, I32 x) {
+#ifdef __AVX512BF16__
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(pairs), "v"(x));  // see `dot` below
+  return sum;
+#else
+  const auto high = _mm512_set1_epi32(-0x10000);
+  sum = fma(_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)),
+            _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)), sum);
+  return fma(_mm512_castsi512_ps(_mm512_and_si512(pairs, high)),
+             _mm512_castsi512_ps(_mm512_and_si512(x, high)), sum);
+#endif
+}
+inline F32 larger(F32 a, F32 b) { return _mm512_max_ps(a, b); }
+inline F32 times_power(F32 x, F32 n) { return _mm512_scalef_ps(x, n); }
+inline void transpose_words(const uint16_t* from, int64_t stride, uint32_t* to, int64_t to_stride) {
+  __m512i rows[16], pairs[16];
+  for (int r = 0; r < 16; ++r) rows[r] = _mm512_loadu_si512(from + r * stride);
+  for (int r = 0; r < 16; r += 2) {  // 2 x 2 words within each 128 bits
+    pairs[r] = _mm512_unpacklo_epi32(rows[r], rows[r + 1]);
+    pairs[r + 1] = _mm512_unpackhi_epi32(rows[r], rows[r + 1]);
+  }
+  for (int r = 0; r < 16; r += 4) {  // 4 x 4
+    for (int half = 0; half < 2; ++half) {
+      rows[r + 2 * half] = _mm512_unpacklo_epi64(pairs[r + half], pairs[r + 2 + half]);
+      rows[r + 2 * half + 1] = _mm512_unpackhi_epi64(pairs[r + half], pairs[r + 2 + half]);
+    }
+  }
+  for (int c = 0; c < 4; ++c) {  // the 128 bits of four groups of rows side by side
+    const auto low = _mm512_shuffle_i32x4(rows[c], rows[4 + c], 0x88);
+    const auto low_odd = _mm512_shuffle_i32x4(rows[c], rows[4 + c], 0xdd);
+    const auto high = _mm512_shuffle_i32x4(rows[8 + c], rows[12 + c], 0x88);
+    const auto high_odd = _mm512_shuffle_i32x4(rows[8 + c], rows[12 + c], 0xdd);
+    _mm512_storeu_si512(to + c * to_stride, _mm512_shuffle_i32x4(low, high, 0x88));
+    _mm512_storeu_si512(to + (4 + c) * to_stride, _mm512_shuffle_i32x4(low_odd, high_odd, 0x88));
+    _mm512_storeu_si512(to + (8 + c) * to_stride, _mm512_shuffle_i32x4(low, high, 0xdd));
+    _mm512_storeu_si512(to + (12 + c) * to_stride, _mm512_shuffle_i32x4(low_odd, high_odd, 0xdd));
+  }
 }
 inline I32 dot(I32 sum, Bytes weights, Word x) {
   // gcc 12 surrounds the intrinsic with copies of the sums, which takes half of the speed.

@@ -154,6 +154,43 @@ inline Bytes high_halves(Bytes x) {
   for (auto& byte : x.byte) byte = static_cast<uint8_t>(byte >> 4);
   return x;
 }
+inline I32 load_words(const uint32_t* from) {
+  I32 words;
+  __builtin_memcpy(words.lane, from, sizeof(words.lane));
+  return words;
+}
+inline float float_of_bits(uint32_t bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+/// Adds to each sum the two products of its pair of bfloat16 numbers with that of x.
+inline F32 dot_pairs(F32 sum, I32 pairs, I32 x) {
+  return for_lanes<F32>([&](int i) {
+    const auto a = static_cast<uint32_t>(pairs.lane[i]), b = static_cast<uint32_t>(x.lane[i]);
+    const float low = float_of_bits(a << 16) * float_of_bits(b << 16);
+    return sum.lane[i] + low + float_of_bits(a & 0xffff0000u) * float_of_bits(b & 0xffff0000u);
+  });
+}
+/// max(a, b), b where one is not a number
+inline F32 larger(F32 a, F32 b) {
+  return for_lanes<F32>([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+/// x * 2^n for whole n from -127 to 127; 0 for -127
+inline F32 times_power(F32 x, F32 n) {
+  return for_lanes<F32>([&](int i) {
+    return x.lane[i] *
+           float_of_bits(static_cast<uint32_t>(static_cast<int>(n.lane[i]) + 127) << 23);
+  });
+}
+/// 16 rows of 16 words, `stride` numbers apart: word c of row r to to[c * to_stride + r].
+inline void transpose_words(const uint16_t* from, int64_t stride, uint32_t* to, int64_t to_stride) {
+  for (int r = 0; r < 16; ++r) {
+    uint32_t row[16];
+    __builtin_memcpy(row, from + r * stride, sizeof(row));
+    for (int c = 0; c < 16; ++c) to[c * to_stride + r] = row[c];
+  }
+}
 /// Adds to each sum the products of its four weights with the four bytes of x.
 inline I32 dot(I32 sum, Bytes weights, Word x) {
   for (int i = 0; i < 16; ++i) {

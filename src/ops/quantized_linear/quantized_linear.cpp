@@ -13,7 +13,7 @@ namespace quantized {
 
 const Kernels& fastest_kernels() {
   static const Kernels* const fastest = [] {
-    const Kernels* list[3];
+    const Kernels* list[kMostSets];
     available_kernels(list);
     return list[0];
   }();

@@ -36,4 +36,23 @@ constexpr int64_t kThinRows = 8;
 /// weights   each [out, in] bfloat16, contiguous
 std::vector<at::Tensor> thin_linear(const at::Tensor& x, const std::vector<at::Tensor>& weights);
 
+/// A weight [out, in] as stored and, where defined, a bias [out].
+struct Linear {
+  at::Tensor weight, bias;
+};
+
+/// Whether `bfloat16_linear` is faster here than LibTorch's product: on a processor that multiplies
+/// pairs of bfloat16 numbers (AVX-512 BF16), but not tiles of them (AMX).
+bool multiplies_bfloat16();
+
+/// x W^T + b for several bfloat16 matrices and any number of rows, on the CPU. The weights are
+/// packed panel by panel on their way into the multiplication, so none is stored twice; threads
+/// take panels as they come free. Sums are kept in float.
+///
+/// x        [M, in] bfloat16
+/// layers   each with a contiguous bfloat16 weight [out, in] and, where defined, a bias of that
+/// dtype returns  for each layer [M, out] bfloat16 throws   c10::Error when shapes, dtypes or
+/// devices disagree
+std::vector<at::Tensor> bfloat16_linear(const at::Tensor& x, const std::vector<Linear>& layers);
+
 }  // namespace groma::ops
