@@ -62,7 +62,8 @@ function(groma_test name)
     add_dependencies(base_tests ${name})
   endif()
   # Discovered when CTest runs: a CUDA build must also link where its programs cannot start.
-  # Waiting threads sleep, as tests run side by side.
+  # Waiting threads sleep, as tests run side by side. Two properties: CMake 3.25 takes a list apart.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
-    PROPERTIES LABELS ${label} TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2;OMP_WAIT_POLICY=passive")
+    PROPERTIES LABELS ${label} TIMEOUT 600 ENVIRONMENT OMP_NUM_THREADS=2
+      ENVIRONMENT_MODIFICATION OMP_WAIT_POLICY=set:passive)
 endfunction()
