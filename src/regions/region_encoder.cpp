@@ -8,6 +8,7 @@
 
 #include "nn/group.h"
 #include "ops/roi_align/roi_align.h"
+#include "ops/winograd_conv.h"
 #include "regions/boxes.h"
 
 namespace groma {
@@ -75,7 +76,16 @@ FuseConvImpl::FuseConvImpl(int64_t channels, int64_t groups) {
   gn = register_module("gn", nn::GroupNorm(groups, channels));
 }
 
-torch::Tensor FuseConvImpl::forward(const torch::Tensor& x) { return at::relu(gn(conv(x))); }
+std::vector<torch::Tensor> FuseConvImpl::forward(const std::vector<torch::Tensor>& maps) {
+  std::vector<torch::Tensor> results;
+  if (ops::takes_winograd(maps, conv->weight)) {
+    results = ops::winograd_conv(maps, conv->weight);
+  } else {
+    for (const auto& map : maps) results.push_back(conv(map));
+  }
+  for (auto& map : results) map = gn(map).relu_();
+  return results;
+}
 
 MapFusionImpl::MapFusionImpl(int64_t in, const RegionConfig& config) : scales(config.scales) {
   input_conv = register_module("input_conv", torch::nn::ModuleList());
@@ -108,21 +118,19 @@ std::vector<torch::Tensor> MapFusionImpl::forward(const std::vector<torch::Tenso
     levels.push_back(enter(maps[l], l).contiguous(at::MemoryFormat::ChannelsLast));
   }
   for (const auto& round : *fuse_convs) {
-    std::vector<torch::Tensor> next;
+    std::vector<torch::Tensor> mixed;
     for (size_t l = 0; l < kLevels; ++l) {
       const auto& own = levels[l];
       const auto channels = own.size(1), quarter = channels / 4, stays = channels - 2 * quarter;
       const auto& coarser = levels[std::min(l + 1, kLevels - 1)];
       const auto& finer = levels[l == 0 ? 0 : l - 1];
       const auto height = own.size(2), width = own.size(3);
-      const auto mixed =
-          at::cat({own.narrow(1, 0, stays),
-                   resize(coarser.narrow(1, stays + quarter, quarter), height, width),
-                   resize(finer.narrow(1, stays, quarter), height, width)},
-                  1);
-      next.push_back(round->as<FuseConv>()->forward(mixed));
+      mixed.push_back(at::cat({own.narrow(1, 0, stays),
+                               resize(coarser.narrow(1, stays + quarter, quarter), height, width),
+                               resize(finer.narrow(1, stays, quarter), height, width)},
+                              1));
     }
-    levels = std::move(next);
+    levels = round->as<FuseConv>()->forward(mixed);
   }
   return levels;
 }

@@ -16,7 +16,8 @@ namespace groma {
 /// One fuse round: a convolution shared by the three levels, group norm, ReLU.
 struct FuseConvImpl : torch::nn::Module {
   FuseConvImpl(int64_t channels, int64_t groups);
-  torch::Tensor forward(const torch::Tensor& x);
+  /// maps  of [B, C, H, W], as are the results
+  std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& maps);
   nn::Conv2d conv{nullptr};
   nn::GroupNorm gn{nullptr};
 };

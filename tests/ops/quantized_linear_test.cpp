@@ -252,6 +252,44 @@ TEST(QuantizedKernels, EverySetMultipliesTheSamePairs) {
   }
 }
 
+/// A transformed tile and weight, and results with one place missing.
+std::vector<at::Tensor> everything_of_winograd(const Kernels& kernels) {
+  constexpr int64_t kChannels = 48, kDistance = 80;
+  constexpr auto kCells = quantized::kWinogradCells;
+  const auto cells = random({kCells, kChannels}, 20).to(at::kBFloat16);
+  const auto taps = random({kChannels, 9}, 21).to(at::kBFloat16);
+  const auto sums = random({kCells, kDistance}, 22);
+  const auto numbers = [](const at::Tensor& x) {
+    return static_cast<uint16_t*>(x.mutable_data_ptr());
+  };
+  const uint16_t* from[kCells];
+  for (int i = 0; i < kCells; ++i) from[i] = numbers(cells) + i * kChannels;
+  const auto tile = at::zeros({kCells, kDistance}, at::kBFloat16), weight = at::zeros_like(tile);
+  const auto results = at::zeros({quantized::kWinogradResults, kChannels}, at::kBFloat16);
+  kernels.winograd_input(from, kChannels, numbers(tile), kDistance);
+  kernels.winograd_weight(numbers(taps), kChannels, numbers(weight), kDistance);
+  uint16_t* const to[] = {numbers(results), nullptr, numbers(results) + 2 * kChannels,
+                          numbers(results) + 3 * kChannels};
+  kernels.winograd_output(sums.const_data_ptr<float>(), kDistance, kChannels, to);
+  return {tile, weight, results};
+}
+
+/// Sums and halves in the same order, so not a bit differs.
+TEST(QuantizedKernels, EverySetTransformsTheSame) {
+  const Kernels* list[quantized::kMostSets];
+  const int count = quantized::available_kernels(list);
+  const auto expected = everything_of_winograd(*list[count - 1]);
+  EXPECT_TRUE(expected[2][1].eq(0).all().item<bool>());
+  for (const auto& part : expected) EXPECT_GT(largest_magnitude(part), 1);
+  for (int k = 0; k + 1 < count; ++k) {
+    SCOPED_TRACE(list[k]->name);
+    const auto actual = everything_of_winograd(*list[k]);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_TRUE(actual[i].equal(expected[i])) << "result " << i;
+    }
+  }
+}
+
 TEST(QuantizedKernels, EverySetFindsTheSameInt4) {
   const Kernels* list[quantized::kMostSets];
   const int count = quantized::available_kernels(list);

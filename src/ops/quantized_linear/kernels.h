@@ -16,6 +16,9 @@ constexpr int kThinRows = 8;    ///< most rows of a thin product
 constexpr int kBlockRows = 12;  ///< rows of a block of a thick product
 constexpr int kPairPanel = 32;  ///< columns of a panel of pairs of bfloat16 numbers
 
+constexpr int kWinogradCells = 16;   ///< 4x4 cells that 2x2 results of a 3x3 convolution see
+constexpr int kWinogradResults = 4;  ///< 2x2
+
 /// int4: a group of a panel is 16 half scales, then 4 x 16 x 4 bytes; byte [s][c][i] holds input
 /// 4 s + i of channel c in its low half and input 16 + 4 s + i in its high half, each plus 8.
 constexpr int kInt4GroupBytes = kPanel * 2 + kPanel * kGroup / 2;
@@ -98,6 +101,18 @@ struct Kernels {
   /// them up to `padded`; returns their sum before rounding.
   float (*soften)(const float* scores, int64_t count, int64_t padded, float scale,
                   uint16_t* weights);
+
+  /// B^T d B of a tile: 4x4 cells of `channels` bfloat16 numbers, a multiple of kPanel, become as
+  /// many, `distance` numbers apart.
+  void (*winograd_input)(const uint16_t* const (&from)[kWinogradCells], int64_t channels,
+                         uint16_t* to, int64_t distance);
+
+  /// G g G^T of one output channel.   taps: [inputs, 3, 3] bfloat16, inputs a multiple of kPanel
+  void (*winograd_weight)(const uint16_t* taps, int64_t inputs, uint16_t* to, int64_t distance);
+
+  /// A^T m A of a tile: 4x4 sums a channel become 2x2 results; those without a place are dropped.
+  void (*winograd_output)(const float* sums, int64_t distance, int64_t channels,
+                          uint16_t* const (&to)[kWinogradResults]);
 };
 
 extern const Kernels kPlainKernels;

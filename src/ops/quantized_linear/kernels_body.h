@@ -46,6 +46,7 @@ void store_columns(const Target& target, int row, int first, F32 value) {
 }  // namespace groma::ops::quantized
 
 #include "ops/quantized_linear/bfloat16_body.h"
+#include "ops/quantized_linear/winograd_body.h"
 
 namespace groma::ops::quantized {
 namespace {
@@ -391,9 +392,9 @@ void any_bfloat16_rows(const float* x, int rows, int64_t inputs, const uint16_t*
 }
 
 constexpr Kernels kernels_named(const char* name) {
-  return {name,   quantize,          round_int4, any_int8_panels, any_int4_panel, int4_to_int8,
-          attend, any_bfloat16_rows, pack_rows,  pack_columns,    any_pair_panel, store_sums,
-          soften};
+  return {name,   quantize,          round_int4,      any_int8_panels, any_int4_panel, int4_to_int8,
+          attend, any_bfloat16_rows, pack_rows,       pack_columns,    any_pair_panel, store_sums,
+          soften, winograd_input,    winograd_weight, winograd_output};
 }
 
 }  // namespace
