@@ -88,9 +88,6 @@ struct Scratch {
   }
 };
 
-/// An odd number of cache lines of floats or bfloat16 numbers: rows then lie in different sets.
-int64_t apart(int64_t count) { return (count + 31) / 32 * 32 + 32 * ((count + 31) / 32 % 2 == 0); }
-
 /// Some queries of one head.
 struct Queries {
   const uint16_t* q;
@@ -106,7 +103,8 @@ void attend(const Queries& queries, const PackedHeads& packed, int64_t head, flo
   thread_local Scratch scratch;
   const auto& kernels = fastest_kernels();
   const auto width = packed.width, wide = whole_panels(width);
-  const auto seen = whole_panels(queries.seen), stride = apart(seen), query_stride = apart(width);
+  const auto seen = whole_panels(queries.seen), stride = row_distance(seen),
+             query_stride = row_distance(width);
   scratch.fit(query_stride, stride, wide);
   for (int r = 0; r < queries.rows; ++r) {
     std::copy_n(queries.q + r * queries.stride, width, scratch.queries.data() + r * query_stride);

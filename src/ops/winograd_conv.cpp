@@ -81,8 +81,7 @@ class Strip {
   const int64_t stride;
 
   explicit Strip(int64_t inputs)
-      // An odd number of cache lines: a block's rows then do not fight for the same ones.
-      : stride((inputs / kLine | 1) * kLine),
+      : stride(row_distance(inputs)),
         inputs_(inputs),
         nothing_(static_cast<size_t>(inputs)),
         numbers_(at::empty({kWinogradCells * kTilesOfStrip * stride}, at::kBFloat16)) {}
@@ -106,8 +105,6 @@ class Strip {
   }
 
  private:
-  static constexpr int64_t kLine = 32;  // numbers
-
   uint16_t* numbers() const { return static_cast<uint16_t*>(numbers_.mutable_data_ptr()); }
 
   int64_t inputs_;

@@ -14,11 +14,7 @@ namespace {
 using groma::testing::error_of;
 using groma::testing::largest_difference;
 using groma::testing::largest_magnitude;
-
-at::Tensor random(at::IntArrayRef shape, uint64_t seed) {
-  at::manual_seed(seed);
-  return at::randn(shape).to(at::kBFloat16);
-}
+using groma::testing::random_bfloat16;
 
 /// Said plainly, in double.
 at::Tensor expected_of(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
@@ -49,9 +45,9 @@ TEST(Attention, IsSoftmaxOfScoresTimesValues) {
           if (causal && rows > positions) continue;
           SCOPED_TRACE(::testing::Message() << width << " wide, " << rows << " of " << positions
                                             << (causal ? ", causal" : ""));
-          const auto q = random({2, 4, rows, width}, 1) * 3;
-          const auto keys = random({2, 2, positions, width}, 2);
-          const auto values = random({2, 2, positions, width}, 3);
+          const auto q = random_bfloat16({2, 4, rows, width}, 1) * 3;
+          const auto keys = random_bfloat16({2, 2, positions, width}, 2);
+          const auto values = random_bfloat16({2, 2, positions, width}, 3);
           const auto expected = expected_of(q, keys, values, causal);
           const auto actual = attention(q, keys, values, causal);
           ASSERT_EQ(actual.sizes(), expected.sizes());
@@ -64,7 +60,7 @@ TEST(Attention, IsSoftmaxOfScoresTimesValues) {
 
 TEST(Attention, ReadsHeadsWhereTheyLie) {
   const c10::InferenceMode no_gradients;
-  const auto store = random({3, 1, 40, 4, 32}, 4).transpose(2, 3);  // of [N, heads, width]
+  const auto store = random_bfloat16({3, 1, 40, 4, 32}, 4).transpose(2, 3);  // of [N, heads, width]
   const auto q = store[0], keys = store[1].narrow(2, 0, 37), values = store[2].narrow(2, 3, 37);
   EXPECT_TRUE(attention(q, keys, values, false)
                   .equal(attention(q.contiguous(), keys.contiguous(), values.contiguous(), false)));
@@ -74,7 +70,7 @@ TEST(Attention, ReadsHeadsWhereTheyLie) {
 TEST(Attention, SharpAndHugeScoresChooseOneValue) {
   const c10::InferenceMode no_gradients;
   const auto keys = at::eye(20).to(at::kBFloat16).view({1, 1, 20, 20});
-  const auto values = random({1, 1, 20, 20}, 5);
+  const auto values = random_bfloat16({1, 1, 20, 20}, 5);
   for (const double size : {1e3, 1e30}) {
     EXPECT_TRUE(attention(keys * size, keys * 100, values, false).equal(values.flatten(1, 2)));
   }
@@ -82,8 +78,8 @@ TEST(Attention, SharpAndHugeScoresChooseOneValue) {
 
 TEST(Attention, NotANumberStaysOne) {
   const c10::InferenceMode no_gradients;
-  auto q = random({1, 1, 3, 16}, 6);
-  const auto keys = random({1, 1, 40, 16}, 7);
+  auto q = random_bfloat16({1, 1, 3, 16}, 6);
+  const auto keys = random_bfloat16({1, 1, 40, 16}, 7);
   q[0][0][1].fill_(NAN);
   const auto y = attention(q, keys, keys, false);
   EXPECT_TRUE(y[0][1].isnan().all().item<bool>());
@@ -91,7 +87,7 @@ TEST(Attention, NotANumberStaysOne) {
 }
 
 TEST(Attention, RefusesWhatDoesNotFit) {
-  const auto q = random({1, 2, 5, 8}, 1), keys = random({1, 2, 4, 8}, 2);
+  const auto q = random_bfloat16({1, 2, 5, 8}, 1), keys = random_bfloat16({1, 2, 4, 8}, 2);
   EXPECT_NE(error_of([&] {
               attention(q, keys, keys, true);
             }).find("q is [1, 2, 5, 8], keys [1, 2, 4, 8], values [1, 2, 4, 8], causal"),

@@ -11,11 +11,7 @@ namespace {
 using groma::testing::error_of;
 using groma::testing::largest_difference;
 using groma::testing::largest_magnitude;
-
-at::Tensor random(at::IntArrayRef shape, uint64_t seed) {
-  at::manual_seed(seed);
-  return at::randn(shape).to(at::kBFloat16);
-}
+using groma::testing::random_bfloat16;
 
 at::Tensor expected_of(const at::Tensor& x, const Linear& layer) {
   const auto bias = layer.bias.defined() ? layer.bias.to(at::kDouble) : at::Tensor();
@@ -28,10 +24,11 @@ TEST(Bfloat16Linear, IsTheGeneralProduct) {
   const c10::InferenceMode no_gradients;
   for (const int64_t rows : {1, 9, 12, 40, 1200}) {
     for (const int64_t inputs : {1, 31, 64, 1100}) {
-      const auto x = random({rows, inputs}, 1);
-      const std::vector<Linear> layers = {{random({7, inputs}, 2), {}},
-                                          {random({32, inputs}, 3), random({32}, 4)},
-                                          {random({1030, inputs}, 5), random({1030}, 6)}};
+      const auto x = random_bfloat16({rows, inputs}, 1);
+      const std::vector<Linear> layers = {
+          {random_bfloat16({7, inputs}, 2), {}},
+          {random_bfloat16({32, inputs}, 3), random_bfloat16({32}, 4)},
+          {random_bfloat16({1030, inputs}, 5), random_bfloat16({1030}, 6)}};
       const auto results = bfloat16_linear(x, layers);
       for (size_t i = 0; i < layers.size(); ++i) {
         const auto expected = expected_of(x, layers[i]);
@@ -46,8 +43,8 @@ TEST(Bfloat16Linear, IsTheGeneralProduct) {
 
 TEST(Bfloat16Linear, IsTheSameOnAnyNumberOfThreadsAndForRowsWithGaps) {
   const c10::InferenceMode no_gradients;
-  const auto wide = random({50, 200}, 7);
-  const Linear layer = {random({300, 100}, 8), random({300}, 9)};
+  const auto wide = random_bfloat16({50, 200}, 7);
+  const Linear layer = {random_bfloat16({300, 100}, 8), random_bfloat16({300}, 9)};
   const auto x = wide.narrow(1, 30, 100);
   at::Tensor one;
   {
@@ -60,20 +57,21 @@ TEST(Bfloat16Linear, IsTheSameOnAnyNumberOfThreadsAndForRowsWithGaps) {
 
 TEST(Bfloat16Linear, NoRowsGiveNone) {
   const c10::InferenceMode no_gradients;
-  EXPECT_EQ(bfloat16_linear(random({0, 8}, 1), {{random({4, 8}, 2), {}}})[0].sizes(),
-            at::IntArrayRef({0, 4}));
+  EXPECT_EQ(
+      bfloat16_linear(random_bfloat16({0, 8}, 1), {{random_bfloat16({4, 8}, 2), {}}})[0].sizes(),
+      at::IntArrayRef({0, 4}));
 }
 
 TEST(Bfloat16Linear, RefusesWhatDoesNotFit) {
-  const auto x = random({3, 8}, 1);
+  const auto x = random_bfloat16({3, 8}, 1);
   EXPECT_NE(error_of([&] {
-              bfloat16_linear(x, {{random({4, 9}, 2), {}}});
+              bfloat16_linear(x, {{random_bfloat16({4, 9}, 2), {}}});
             }).find("a weight is BFloat16 [4, 9], expected contiguous BFloat16 [out, 8]"),
             std::string::npos);
   EXPECT_NE(error_of([&] { bfloat16_linear(x.to(at::kFloat), {}); }).find("x is Float [3, 8]"),
             std::string::npos);
   EXPECT_NE(error_of([&] {
-              bfloat16_linear(x, {{random({4, 8}, 2), at::zeros({4})}});
+              bfloat16_linear(x, {{random_bfloat16({4, 8}, 2), at::zeros({4})}});
             }).find("a bias is Float [4], expected BFloat16 [4]"),
             std::string::npos);
 }

@@ -22,6 +22,17 @@ class Threads {
   int before_;
 };
 
+/// Normally distributed floats, the same for the same seed.
+inline at::Tensor random(at::IntArrayRef shape, uint64_t seed) {
+  at::manual_seed(seed);
+  return at::randn(shape);
+}
+
+/// The same as bfloat16 numbers.
+inline at::Tensor random_bfloat16(at::IntArrayRef shape, uint64_t seed) {
+  return random(shape, seed).to(at::kBFloat16);
+}
+
 /// Slope of `f`, which returns one number, along every element of `x`, a double tensor.
 inline at::Tensor numeric_gradient(const std::function<at::Tensor(const at::Tensor&)>& f,
                                    const at::Tensor& x, double step = 1e-6) {

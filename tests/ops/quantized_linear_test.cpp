@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ops/decoder_ops.h"
+#include "ops/ops_support.h"
 #include "ops/quantized_linear/kernels.h"
 #include "support.h"
 
@@ -17,12 +18,8 @@ namespace {
 
 using groma::testing::largest_difference;
 using groma::testing::largest_magnitude;
+using groma::testing::random;
 using quantized::Kernels;
-
-at::Tensor random(at::IntArrayRef shape, uint64_t seed) {
-  at::manual_seed(seed);
-  return at::randn(shape);
-}
 
 double relative_error(const at::Tensor& a, const at::Tensor& b) {
   return ((a - b).to(at::kDouble).norm() / b.to(at::kDouble).norm()).item<double>();

@@ -14,17 +14,16 @@ namespace groma::ops {
 namespace {
 
 using groma::testing::error_of;
+using groma::testing::random;
 
 /// What the fuse rounds see: a weight that keeps the variance and activations after a ReLU.
 at::Tensor random_weight(int64_t out, int64_t in, uint64_t seed) {
-  at::manual_seed(seed);
-  return (at::randn({out, in, 3, 3}) * std::sqrt(2.0 / (9.0 * static_cast<double>(in))))
+  return (random({out, in, 3, 3}, seed) * std::sqrt(2.0 / (9.0 * static_cast<double>(in))))
       .to(at::kBFloat16);
 }
 
 at::Tensor random_map(at::IntArrayRef shape, uint64_t seed) {
-  at::manual_seed(seed);
-  return at::relu(at::randn(shape)).to(at::kBFloat16);
+  return at::relu(random(shape, seed)).to(at::kBFloat16);
 }
 
 at::Tensor direct(const at::Tensor& x, const at::Tensor& weight) {

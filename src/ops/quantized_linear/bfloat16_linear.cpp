@@ -18,12 +18,10 @@ using namespace quantized;
 // take 288 KiB there; a block of rows stays in the first cache while it meets the piece's panels.
 constexpr int64_t kInputsAtOnce = 512, kPanelsAtOnce = 4, kRowsAtOnce = 48 * kBlockRows;
 
-/// Rows of bfloat16 numbers as the inner loops like them: even, padded with zeros, and at a
-/// distance that does not let a block's rows fight for the same lines of a cache.
+/// Rows of bfloat16 numbers as the inner loops like them: even, padded with zeros, and apart.
 struct Rows {
-  explicit Rows(const at::Tensor& x) : count(x.size(0)), inputs(x.size(1)) {
-    constexpr int64_t kLine = 32;  // numbers
-    stride = ((inputs + kLine - 1) / kLine | 1) * kLine;
+  explicit Rows(const at::Tensor& x)
+      : count(x.size(0)), inputs(x.size(1)), stride(row_distance(inputs)) {
     copy = at::empty({count, stride}, x.options());
     const auto* from = static_cast<const uint16_t*>(x.const_data_ptr());
     auto* to = static_cast<uint16_t*>(copy.mutable_data_ptr());

@@ -16,6 +16,13 @@ constexpr int kThinRows = 8;    ///< most rows of a thin product
 constexpr int kBlockRows = 12;  ///< rows of a block of a thick product
 constexpr int kPairPanel = 32;  ///< columns of a panel of pairs of bfloat16 numbers
 
+/// Numbers from one row to the next, for rows of at least `count` floats or bfloat16 numbers: an
+/// odd number of cache lines (two lines of floats), so that a block's rows lie in different sets.
+constexpr int64_t row_distance(int64_t count) {
+  constexpr int64_t kLine = 32;
+  return ((count + kLine - 1) / kLine | 1) * kLine;
+}
+
 constexpr int kWinogradCells = 16;   ///< 4x4 cells that 2x2 results of a 3x3 convolution see
 constexpr int kWinogradResults = 4;  ///< 2x2
 

@@ -50,9 +50,9 @@ bool multiplies_bfloat16();
 /// take panels as they come free. Sums are kept in float.
 ///
 /// x        [M, in] bfloat16
-/// layers   each with a contiguous bfloat16 weight [out, in] and, where defined, a bias of that
-/// dtype returns  for each layer [M, out] bfloat16 throws   c10::Error when shapes, dtypes or
-/// devices disagree
+/// layers   each with a contiguous bfloat16 weight [out, in] and, where defined, such a bias
+/// returns  for each layer [M, out] bfloat16
+/// throws   c10::Error when shapes, dtypes or devices disagree
 std::vector<at::Tensor> bfloat16_linear(const at::Tensor& x, const std::vector<Linear>& layers);
 
 }  // namespace groma::ops

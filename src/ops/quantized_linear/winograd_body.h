@@ -7,27 +7,31 @@ namespace {
 F32 plus(F32 a, F32 b) { return fma(a, spread(1.0f), b); }
 F32 minus(F32 a, F32 b) { return fma(b, spread(-1.0f), a); }
 
+/// a - c, b + c, c - b, b - d
+void spread_cells(const F32 (&cells)[4], F32 (&to)[4]) {
+  to[0] = minus(cells[0], cells[2]);
+  to[1] = plus(cells[1], cells[2]);
+  to[2] = minus(cells[2], cells[1]);
+  to[3] = minus(cells[1], cells[3]);
+}
+
 void winograd_input(const uint16_t* const (&from)[kWinogradCells], int64_t channels, uint16_t* to,
                     int64_t distance) {
   for (int64_t c = 0; c < channels; c += kPanel) {
-    F32 d[4][4];
+    F32 columns[4][4];
     GROMA_UNROLLED
     for (int x = 0; x < 4; ++x) {
-      F32 column[4];
+      F32 cells[4];
       GROMA_UNROLLED
-      for (int y = 0; y < 4; ++y) column[y] = load_bfloat16(from[y * 4 + x] + c);
-      d[0][x] = minus(column[0], column[2]);
-      d[1][x] = plus(column[1], column[2]);
-      d[2][x] = minus(column[2], column[1]);
-      d[3][x] = minus(column[1], column[3]);
+      for (int y = 0; y < 4; ++y) cells[y] = load_bfloat16(from[y * 4 + x] + c);
+      spread_cells(cells, columns[x]);
     }
     GROMA_UNROLLED
     for (int y = 0; y < 4; ++y) {
-      uint16_t* row = to + y * 4 * distance + c;
-      store_bfloat16(row, minus(d[y][0], d[y][2]));
-      store_bfloat16(row + distance, plus(d[y][1], d[y][2]));
-      store_bfloat16(row + 2 * distance, minus(d[y][2], d[y][1]));
-      store_bfloat16(row + 3 * distance, minus(d[y][1], d[y][3]));
+      F32 row[4];
+      spread_cells({columns[0][y], columns[1][y], columns[2][y], columns[3][y]}, row);
+      GROMA_UNROLLED
+      for (int x = 0; x < 4; ++x) store_bfloat16(to + (y * 4 + x) * distance + c, row[x]);
     }
   }
 }
