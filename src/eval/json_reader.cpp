@@ -42,13 +42,10 @@ JsonReader::JsonReader(std::string_view text, const std::string& name)
 }
 
 void JsonReader::refuse(const std::string& message) const {
-  std::string text = where();
-  text += (text.empty() ? "" : ": ") + message;
+  const std::string place = where();
   // A message is one line, whatever the keys and texts of the file hold.
-  for (auto at = text.find('\n'); at != text.npos; at = text.find('\n', at)) {
-    text.replace(at, 1, "\\x0a");
-  }
-  require(false, "read ", name_, ": ", text);
+  require(false, "read ", name_, ": ",
+          printable(place + (place.empty() ? "" : ": ") + message, true));
   __builtin_unreachable();
 }
 

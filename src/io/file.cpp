@@ -75,18 +75,7 @@ void sync_folder_of(const std::string& path) {
 }  // namespace
 
 std::string quote(std::string_view text, std::size_t most) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out = "'";
-  for (const char c : text.substr(0, most)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
-    } else {
-      out += c;
-    }
-  }
-  out += text.size() > most ? "...'" : "'";
-  return out;
+  return "'" + printable(text.substr(0, most), true) + (text.size() > most ? "...'" : "'");
 }
 
 MappedFile::MappedFile(std::string path) : path_(std::move(path)) {}

@@ -5,7 +5,6 @@
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <opencv2/imgproc.hpp>
 #include <sstream>
 
 #include "check.h"
@@ -80,24 +79,16 @@ std::vector<int> chosen(const std::vector<std::vector<std::string>>& known, int 
   return order;
 }
 
-Image shrunk(const Image& image, int longest, double& scale) {
-  scale = std::min(1.0, static_cast<double>(longest) / std::max(image.width(), image.height()));
-  if (scale == 1) return image;
-  const cv::Mat whole(image.height(), image.width(), CV_8UC3, const_cast<uint8_t*>(image.data()));
-  cv::Mat small;
-  cv::resize(whole, small, {}, scale, scale, cv::INTER_AREA);
-  return Image::from_rgb(small.data, small.cols, small.rows, small.step);
-}
-
 /// The picture with its boxes numbered from 1.
 Image marked(const Image& image, const OwnImage& own, const std::vector<int>& objects,
              int longest) {
-  double scale = 1;
-  const auto small = shrunk(image, longest, scale);
+  const auto small = thumbnail(image, longest);
+  const double x = static_cast<double>(small.width()) / image.width();
+  const double y = static_cast<double>(small.height()) / image.height();
   ChatResult marks;
   for (size_t k = 0; k < objects.size(); ++k) {
     const auto& box = own.objects[objects[k]].xyxy;
-    const auto at = [&](int i) { return static_cast<float>(box[i] * scale); };
+    const auto at = [&](int i) { return static_cast<float>(box[i] * (i % 2 == 0 ? x : y)); };
     Phrase phrase;
     phrase.regions.push_back({static_cast<int>(k) + 1, {at(0), at(1), at(2), at(3)}, 1});
     marks.phrases.push_back(std::move(phrase));
