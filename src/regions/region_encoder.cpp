@@ -180,6 +180,11 @@ torch::Tensor RegionPoolImpl::convolve(const std::vector<torch::Tensor>& pooled)
     return sum;
   };
   const auto conv = [&](size_t l) { return pconvs[l]->as<nn::Conv2d>(); };
+  if (ops::takes_winograd({pooled[0]}, conv(0)->weight)) {  // and skips what sees nothing itself
+    const auto bias = add_up([&](size_t l) { return conv(l)->bias; }).view({-1, 1, 1});
+    return add_up([&](size_t l) { return ops::winograd_conv({pooled[l]}, conv(l)->weight)[0]; })
+        .add_(bias);
+  }
   if (config.geometry == RoiGeometry::kExact) {
     return add_up([&](size_t l) { return conv(l)->forward(pooled[l]); });
   }
