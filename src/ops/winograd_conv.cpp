@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "ops/quantized_linear/kernels.h"
 #include "ops/quantized_linear/quantized_linear.h"
@@ -34,6 +35,49 @@ struct Map {
 struct Tile {
   const Map* map;
   int64_t image, row, column;
+
+  /// Where result i begins, of `out` channels a cell; null where it lies beyond the map.
+  uint16_t* result(int64_t i, int64_t out) const {
+    const auto y = row + i / 2, x = column + i % 2;
+    const bool inside = y < map->height && x < map->width;
+    return inside ? map->to + ((image * map->height + y) * map->width + x) * out : nullptr;
+  }
+};
+
+/// The tiles of a map, apart by whether any of the 4x4 cells that one sees holds something.
+struct Tiles {
+  std::vector<Tile> full, blank;
+
+  void add(const Map& map, int64_t images, int64_t inputs) {
+    const std::vector<uint16_t> nothing(static_cast<size_t>(inputs));
+    std::vector<uint8_t> holds(static_cast<size_t>(images * map.height * map.width));
+    for_each_chunk(images * map.height, at::get_num_threads(), [&](int64_t row) {
+      for (auto cell = row * map.width; cell < (row + 1) * map.width; ++cell) {
+        holds[static_cast<size_t>(cell)] = std::memcmp(map.from + cell * inputs, nothing.data(),
+                                                       nothing.size() * sizeof(uint16_t)) != 0;
+      }
+    });
+    const auto sees = [&](const Tile& tile) {
+      for (auto y = std::max<int64_t>(0, tile.row - 1); y < std::min(map.height, tile.row + 3);
+           ++y) {
+        const auto* row = holds.data() + (tile.image * map.height + y) * map.width;
+        if (std::any_of(row + std::max<int64_t>(0, tile.column - 1),
+                        row + std::min(map.width, tile.column + 3),
+                        [](uint8_t held) { return held != 0; })) {
+          return true;
+        }
+      }
+      return false;
+    };
+    for (int64_t image = 0; image < images; ++image) {
+      for (int64_t row = 0; row < map.height; row += 2) {
+        for (int64_t column = 0; column < map.width; column += 2) {
+          const Tile tile = {&map, image, row, column};
+          (sees(tile) ? full : blank).push_back(tile);
+        }
+      }
+    }
+  }
 };
 
 /// The transformed weight as panels: [16, out / 32, in / 2, 32] words.
@@ -133,14 +177,10 @@ void multiply_part(const Strip& strip, const PackedTaps& taps, const Tile* tiles
     }
   }
   for (int64_t t = 0; t < count; ++t) {
-    const auto& tile = tiles[first + t];
-    const auto& map = *tile.map;
     uint16_t* to[kWinogradResults];
     for (int64_t i = 0; i < kWinogradResults; ++i) {
-      const auto row = tile.row + i / 2, column = tile.column + i % 2;
-      const auto cell = (tile.image * map.height + row) * map.width + column;
-      const bool inside = row < map.height && column < map.width;
-      to[i] = inside ? map.to + cell * taps.out + first_channel : nullptr;
+      auto* result = tiles[first + t].result(i, taps.out);
+      to[i] = result != nullptr ? result + first_channel : nullptr;
     }
     kernels.winograd_output(sums.data() + t * kChannelsOfPart, kCellSums, channels, to);
   }
@@ -187,22 +227,21 @@ std::vector<at::Tensor> winograd_conv(const std::vector<at::Tensor>& maps,
                       static_cast<uint16_t*>(results.back().mutable_data_ptr()), x.size(2),
                       x.size(3)});
   }
-  std::vector<Tile> tiles;
-  for (size_t m = 0; m < maps.size(); ++m) {
-    for (int64_t image = 0; image < maps[m].size(0); ++image) {
-      for (int64_t row = 0; row < places[m].height; row += 2) {
-        for (int64_t column = 0; column < places[m].width; column += 2) {
-          tiles.push_back({&places[m], image, row, column});
-        }
-      }
-    }
-  }
+  Tiles tiles;
+  for (size_t m = 0; m < maps.size(); ++m) tiles.add(places[m], maps[m].size(0), weight.size(1));
   const auto threads = at::get_num_threads();
+  for_each_chunk(static_cast<int64_t>(tiles.blank.size()), threads, [&](int64_t t) {
+    for (int64_t i = 0; i < kWinogradResults; ++i) {
+      auto* to = tiles.blank[static_cast<size_t>(t)].result(i, weight.size(0));
+      if (to != nullptr) std::fill_n(to, weight.size(0), uint16_t{0});
+    }
+  });
+  const auto total = static_cast<int64_t>(tiles.full.size());
+  if (total == 0) return results;
   const PackedTaps taps(weight);
   Strip strip(taps.inputs);
-  const auto total = static_cast<int64_t>(tiles.size());
   for (int64_t start = 0; start < total; start += kTilesOfStrip) {
-    const auto* own = tiles.data() + start;
+    const auto* own = tiles.full.data() + start;
     const auto count = std::min(kTilesOfStrip, total - start);
     const auto parts = (count + kTilesOfPart - 1) / kTilesOfPart;
     for_each_chunk(parts, threads, [&](int64_t part) {

@@ -12,7 +12,7 @@ namespace groma::ops {
 bool takes_winograd(const std::vector<at::Tensor>& maps, const at::Tensor& weight);
 
 /// 3x3 convolution with padding 1 of several maps, with 16 multiplications for four results in
-/// place of 36: F(2x2, 3x3).
+/// place of 36: F(2x2, 3x3); none where a tile sees nothing but zeros.
 ///
 /// Maps are cut into 2x2 tiles. The weight is transformed and packed once a call; some hundred
 /// tiles at a time are transformed, multiplied and transformed back, so that what lies between

@@ -107,7 +107,10 @@ torch::Tensor MapFusionImpl::enter(const torch::Tensor& map, size_t level) {
   const auto features = at::conv2d(map, conv.weight.narrow(1, 0, in));
   const auto wide = at::toOpMathType(map.scalar_type());
   const auto grid = coordinates(side, side, map.options().dtype(wide));
-  const auto placed = at::conv2d(grid, conv.weight.narrow(1, in, 2).to(wide), conv.bias.to(wide));
+  const auto placed =
+      at::linear(grid.permute({0, 2, 3, 1}), conv.weight.narrow(1, in, 2).flatten(1).to(wide),
+                 conv.bias.to(wide))
+          .permute({0, 3, 1, 2});  // channels last, as the features are
   return resize(features, side, side) + placed.to(map.scalar_type());  // [B, C, side, side]
 }
 
@@ -180,6 +183,11 @@ torch::Tensor RegionPoolImpl::convolve(const std::vector<torch::Tensor>& pooled)
     return sum;
   };
   const auto conv = [&](size_t l) { return pconvs[l]->as<nn::Conv2d>(); };
+  if (ops::takes_winograd({pooled[0]}, conv(0)->weight)) {  // and skips what sees nothing itself
+    const auto bias = add_up([&](size_t l) { return conv(l)->bias; }).view({-1, 1, 1});
+    return add_up([&](size_t l) { return ops::winograd_conv({pooled[l]}, conv(l)->weight)[0]; })
+        .add_(bias);
+  }
   if (config.geometry == RoiGeometry::kExact) {
     return add_up([&](size_t l) { return conv(l)->forward(pooled[l]); });
   }

@@ -73,6 +73,24 @@ TEST(WinogradConv, IsExactWhereNothingIsRounded) {
   EXPECT_TRUE(winograd_conv({x}, weight)[0].equal(direct(x, weight).to(at::kBFloat16)));
 }
 
+/// A tile computes nothing only where all its 4x4 cells are zeros: a single number anywhere reaches
+/// the nine results around it, and the rest are zeros.
+TEST(WinogradConv, SkipsZerosAlone) {
+  const c10::InferenceMode no_gradients;
+  at::manual_seed(1);
+  const auto weight = (at::randint(1, 3, {32, 32, 3, 3}) * 4).to(at::kBFloat16);
+  for (int64_t row = 0; row < 7; ++row) {
+    for (int64_t column = 0; column < 9; ++column) {
+      auto x = at::zeros({2, 32, 7, 9}, at::kBFloat16);
+      x[1][31][row][column] = 1;
+      EXPECT_TRUE(winograd_conv({x}, weight)[0].equal(direct(x, weight).to(at::kBFloat16)))
+          << row << ", " << column;
+    }
+  }
+  const auto none = at::zeros({1, 32, 4, 4}, at::kBFloat16);
+  EXPECT_TRUE(winograd_conv({none}, weight)[0].equal(none));
+}
+
 TEST(WinogradConv, IsTheSameOnAnyNumberOfThreads) {
   const c10::InferenceMode no_gradients;
   const auto weight = random_weight(160, 64, 1);
