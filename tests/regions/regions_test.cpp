@@ -220,6 +220,34 @@ TEST(RegionPool, ConvolvesTheSameWhetherOrNotCellsAreLeftOut) {
   EXPECT_GT(whole.abs().max().item<float>(), 0.01);
 }
 
+/// Enough channels and regions for Winograd's convolution where the machine takes it. Three results
+/// rounded to bfloat16, then their sums: some thousandths of the size.
+TEST(RegionPool, ConvolvesManyRegionsInBfloat16) {
+  const c10::InferenceMode no_gradients;
+  auto config = small(1, RoiGeometry::kReleased);
+  config.region.channels = 512;
+  config.region.roi_size = 14;
+  auto model = random_model(config);
+  auto& pool = *model->region_encoder->roi_align;
+  at::manual_seed(1);
+  for (const auto& conv : *pool.pconvs) conv->as<nn::Conv2d>()->bias.normal_(0, 0.5);
+  pool.pconvs->to(at::kBFloat16);
+  std::vector<at::Tensor> narrow, wide;
+  for (int l = 0; l < 3; ++l) {
+    auto x = at::relu(at::randn({21, 512, 14, 14}));
+    x.narrow(0, 0, 8).narrow(2, 5, 9).zero_();
+    x.narrow(0, 8, 4).zero_();
+    narrow.push_back(x.to(at::kBFloat16).contiguous(at::MemoryFormat::ChannelsLast));
+    wide.push_back(narrow.back().to(at::kFloat));
+  }
+  const auto actual = pool.convolve(narrow);
+  pool.pconvs->to(at::kFloat);  // the same numbers, rounded above
+  const auto expected = pool.convolve(wide);
+  EXPECT_EQ(actual.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(actual.sizes(), expected.sizes());
+  EXPECT_LE(((actual.to(at::kFloat) - expected).norm() / expected.norm()).item<double>(), 0.008);
+}
+
 TEST(TileFeatures, ComeFromTheTileThatShowsTheBoxWhole) {
   const c10::InferenceMode no_gradients;
   auto model = random_model(small(1, RoiGeometry::kExact));
