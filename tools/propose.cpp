@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -17,7 +18,7 @@ ImageAnswer as_answer(const std::vector<Region>& regions, ImageAnswer about) {
   about.answer.regions = regions;
   for (std::size_t i = 0; i < regions.size(); ++i) {
     Phrase phrase;
-    phrase.regions.push_back({static_cast<int>(i), regions[i].box, regions[i].score, 0});
+    phrase.regions.push_back({static_cast<int>(i), regions[i].box, regions[i].score, NAN});
     about.answer.phrases.push_back(phrase);
   }
   return about;

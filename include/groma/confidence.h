@@ -21,7 +21,7 @@ struct Calibration {
 
   /// score        of the proposal, [0, 1]
   /// probability  of the region's token, [0, 1]
-  /// returns      [0, 1]
+  /// returns      [0, 1]; NaN where the probability is, as of a region that no token named
   float confidence(double score, double probability) const;
   float confidence(const NamedRegion& named) const;
 };

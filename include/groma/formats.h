@@ -13,7 +13,9 @@ namespace groma {
 /// What other tools read.
 enum class Format {
   kJson,  ///< one line an image: everything; `read_answers` reads it again
-  kCoco,  ///< instances.json with the confidence as `score`; a category for each different phrase
+  /// instances.json, a category for each different phrase; `score` is the confidence, the proposal's
+  /// where no token named the region
+  kCoco,
   kYolo,  ///< labels/*.txt, classes.txt, data.yaml
   kLabelMe,   ///< a json file an image
   kCsv,       ///< a row for each pair of phrase and box, with a header

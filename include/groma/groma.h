@@ -75,7 +75,9 @@ struct NamedRegion {
   int region = 0;  ///< index into `ChatResult::regions`
   Box box;
   float score = 0;    ///< proposal score, [0, 1]
-  float logprob = 0;  ///< natural logarithm of the probability of its token when it was generated
+  /// Natural logarithm of the probability of its token when it was generated; NaN where no token
+  /// named it, as in a list of proposals.
+  float logprob = 0;
 };
 
 /// A piece of the answer together with the regions it speaks of.

@@ -95,6 +95,7 @@ TextFile coco(const Answers& answers, const std::string& wordless) {
     for_each_box(answered.answer, [&](const Phrase& phrase, const NamedRegion& named) {
       const float width = named.box.x2 - named.box.x1, height = named.box.y2 - named.box.y1;
       const auto confidence = answered.calibration.confidence(named);
+      const auto score = std::isnan(confidence) ? named.score : confidence;
       Json annotation = {
           {"id", annotations.size() + 1},
           {"image_id", image},
@@ -102,7 +103,7 @@ TextFile coco(const Answers& answers, const std::string& wordless) {
           {"bbox", {decimal(named.box.x1), decimal(named.box.y1), decimal(width), decimal(height)}},
           {"area", decimal(width * height)},
           {"iscrowd", 0},
-          {"score", decimal(confidence)}};
+          {"score", decimal(score)}};
       if (const auto* mask = mask_of(answered, named)) {
         annotation["area"] = area_of(*mask);
         annotation["segmentation"] = to_json(*mask);
@@ -113,7 +114,7 @@ TextFile coco(const Answers& answers, const std::string& wordless) {
   for (std::size_t i = 0; i < labels.names().size(); ++i) {
     categories.push_back({{"id", i + 1}, {"name", labels.names()[i]}});
   }
-  return {"annotations.json", one_line({{"info", {{"description", "Answers of groma chat"}}},
+  return {"annotations.json", one_line({{"info", {{"description", "Boxes found by groma"}}},
                                         {"images", std::move(images)},
                                         {"annotations", std::move(annotations)},
                                         {"categories", std::move(categories)}}) +
@@ -213,15 +214,23 @@ std::string csv_field(const std::string& text) {
   return out + '"';
 }
 
+/// A comma and the number; the comma alone where there is none.
+std::string csv_number(float value) {
+  char text[32] = "";
+  if (!std::isnan(value)) std::snprintf(text, sizeof(text), "%.4f", value);
+  return std::string(",") + text;
+}
+
 TextFile csv(const Answers& answers, const std::string& wordless) {
   TextFile file{"answers.csv", "image,phrase,region,x1,y1,x2,y2,score,probability,confidence\n"};
   for (const auto& answered : answers) {
     for_each_box(answered.answer, [&](const Phrase& phrase, const NamedRegion& named) {
       char numbers[160];
-      std::snprintf(numbers, sizeof(numbers), ",%d,%.2f,%.2f,%.2f,%.2f,%.4f,%.4f,%.4f\n",
-                    named.region, named.box.x1, named.box.y1, named.box.x2, named.box.y2,
-                    named.score, std::exp(named.logprob), answered.calibration.confidence(named));
-      file.text += csv_field(answered.file) + ',' + csv_field(label_of(phrase, wordless)) + numbers;
+      std::snprintf(numbers, sizeof(numbers), ",%d,%.2f,%.2f,%.2f,%.2f", named.region, named.box.x1,
+                    named.box.y1, named.box.x2, named.box.y2);
+      file.text += csv_field(answered.file) + ',' + csv_field(label_of(phrase, wordless)) + numbers +
+                   csv_number(named.score) + csv_number(std::exp(named.logprob)) +
+                   csv_number(answered.calibration.confidence(named)) + '\n';
     });
   }
   return file;

@@ -139,6 +139,20 @@ TEST(Formats, RegionsWithoutWordsTakeTheLabel) {
   EXPECT_EQ(only(to_format({bare}, Format::kFlorence)).substr(0, 6), "object");
 }
 
+TEST(Formats, RegionsThatNoTokenNamedHaveTheirScoreAlone) {
+  ImageAnswer bare{"x.jpg", 10, 10, "All regions", {}};
+  bare.answer.regions = {{{1, 1, 5, 5}, 0.25f, false}};
+  bare.answer.phrases = {phrase("", 0, {{0, {1, 1, 5, 5}, 0.25f, NAN}})};
+  const auto coco = Json::parse(only(to_format({bare}, Format::kCoco)));
+  EXPECT_EQ(coco["annotations"][0]["score"], 0.25);
+  EXPECT_EQ(coco["info"]["description"], "Boxes found by groma");
+  const auto csv = only(to_format({bare}, Format::kCsv));
+  EXPECT_NE(csv.find("\nx.jpg,object,0,1.00,1.00,5.00,5.00,0.2500,,\n"), std::string::npos) << csv;
+  const auto lines = only(to_format({bare}, Format::kJson));
+  EXPECT_EQ(Json::parse(lines)["phrases"][0]["regions"][0]["confidence"], nullptr);
+  EXPECT_EQ(only(to_format(read_answers(lines, "x"), Format::kJson)), lines);
+}
+
 TEST(Formats, PagesHoldTheirPictureAndNoForeignMarkup) {
   const groma::testing::TemporaryFolder folder;
   const std::vector<std::uint8_t> rgb(200 * 100 * 3, 90);
