@@ -1,6 +1,7 @@
 #include "eval/figures.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -15,6 +16,11 @@ double sum_range(const double* values, std::size_t count) {
   return sum_range(values, half) + sum_range(values + half, count - half);
 }
 
+/// A normal interval; of a figure that lies in [0, most] it goes no further.
+std::array<double, 2> interval_around(double value, double half, double most = 1) {
+  return {std::max(0.0, value - half), std::min(most, value + half)};
+}
+
 }  // namespace
 
 double pairwise_sum(const std::vector<double>& values) {
@@ -22,7 +28,8 @@ double pairwise_sum(const std::vector<double>& values) {
 }
 
 Figure mean_figure(const std::string& name, double sum, double count,
-                   const std::vector<double>& terms, const std::string& interval_kind) {
+                   const std::vector<double>& terms, const std::string& interval_kind,
+                   double most) {
   Figure out{name, -1, sum, count, std::nullopt, ""};
   if (count > 0) out.value = sum / count;
   const auto n = static_cast<double>(terms.size());
@@ -32,7 +39,7 @@ Figure mean_figure(const std::string& name, double sum, double count,
   squares.reserve(terms.size());
   for (const double term : terms) squares.push_back((term - mean) * (term - mean));
   const double half = kZ * std::sqrt(pairwise_sum(squares) / (n - 1) / n);
-  out.interval = {mean - half, mean + half};
+  out.interval = interval_around(mean, half, most);
   out.interval_kind = interval_kind;
   return out;
 }
@@ -43,13 +50,14 @@ Figure mean_figure(const std::string& name, double sum, double count, double squ
   if (count < 2) return out;
   const double spread = std::max(0.0, squares - count * out.value * out.value);
   const double half = kZ * std::sqrt(spread / (count - 1) / count);
-  out.interval = {out.value - half, out.value + half};
+  out.interval = interval_around(out.value, half);
   out.interval_kind = interval_kind;
   return out;
 }
 
-Figure mean_figure(const std::string& name, const std::vector<double>& terms) {
-  return mean_figure(name, pairwise_sum(terms), static_cast<double>(terms.size()), terms, "normal");
+Figure mean_figure(const std::string& name, const std::vector<double>& terms, double most) {
+  return mean_figure(name, pairwise_sum(terms), static_cast<double>(terms.size()), terms, "normal",
+                     most);
 }
 
 Figure ratio_figure(const std::string& name, const std::vector<double>& tops,
@@ -65,7 +73,7 @@ Figure ratio_figure(const std::string& name, const std::vector<double>& tops,
     squares.push_back(rest * rest);
   }
   const double half = kZ * std::sqrt(pairwise_sum(squares) * n / (n - 1)) / bottom;
-  out.interval = {out.value - half, out.value + half};
+  out.interval = interval_around(out.value, half);
   out.interval_kind = "normal, of a ratio over pictures";
   return out;
 }

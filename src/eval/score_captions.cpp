@@ -12,6 +12,8 @@
 namespace groma::eval {
 namespace {
 
+constexpr double kMostCider = 10;  // a cosine, times ten
+
 /// Captions by image, in order of first appearance.
 struct CaptionTable {
   std::vector<std::string> ids;
@@ -131,7 +133,7 @@ std::vector<double> report_captions(const std::vector<RawCaption>& captions, boo
   report.facts.emplace_back("tokenizer", tokenized ? "\"none: texts taken as tokenised\""
                                          : java.tokenizer.empty() ? "\"built in\""
                                                                   : "\"stanford-corenlp\"");
-  report.figures.push_back(mean_figure("CIDEr", scores.cider_each));
+  report.figures.push_back(mean_figure("CIDEr", scores.cider_each, kMostCider));
   for (std::size_t n = 0; n < scores.bleu.size(); ++n) {
     Figure bleu{"BLEU-" + std::to_string(n + 1),
                 scores.bleu[n],

@@ -320,6 +320,14 @@ TEST(ScoreRuns, ARatioHasTheIntervalOfItsLinearPart) {
   EXPECT_EQ(ratio_figure("f1", {0, 0}, {0, 0}).value, -1);
 }
 
+TEST(ScoreRuns, IntervalsEndWhereTheirFiguresDo) {
+  using Interval = std::array<double, 2>;
+  EXPECT_EQ(*mean_figure("mean_iou", {0, 1}).interval, (Interval{0, 1}));
+  EXPECT_EQ(*mean_figure("ece", 1, 2, 1, "normal").interval, (Interval{0, 1}));
+  EXPECT_EQ(*ratio_figure("f1", {0, 1}, {1, 1}).interval, (Interval{0, 1}));
+  EXPECT_EQ(*mean_figure("CIDEr", {0, 10}, 10).interval, (Interval{0, 10}));
+}
+
 TEST(ScoreRuns, GroundedChatCountsPairsOfPhraseAndBox) {
   EXPECT_TRUE(names_object("The big, red star", "a red star"));
   EXPECT_FALSE(names_object("red big star", "red star"));
