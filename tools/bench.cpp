@@ -26,6 +26,9 @@ void print_limits(const MachineLimits& limits) {
   std::printf("this machine, now: %.0f GFLOP/s fp32, %.0f bf16, %.0f int8; %.1f GB/s of memory\n",
               limits.float32_flops / kGiga, limits.bfloat16_flops / kGiga,
               limits.int8_flops / kGiga, limits.memory_bytes / kGiga);
+}
+
+void print_heading() {
   std::printf("%-34s %10s %10s %9s %8s %7s\n", "", "seconds", "tokens/s", "GFLOP/s", "GB/s",
               "others");
 }
@@ -70,24 +73,26 @@ void run_bench(const BenchArgs& args) {
   const auto start = std::chrono::steady_clock::now();
   const auto engine = load_engine(args.model.directory, args.model.options);
   const std::chrono::duration<double> load_time = std::chrono::steady_clock::now() - start;
-  MachineLimits limits;
+  const bench::LoadMeter load;
+  if (!args.json) print_heading();
+  const auto rows = bench::run(engine, options, [&](const Row& row) {
+    if (!args.json) print_row(row);
+  });
+  const auto others = load.others();
+  const auto* kernels = ops::quantized::fastest_kernels().name;
+  const auto peak = static_cast<double>(bench::peak_memory()) / (1024.0 * 1024 * 1024);
+  MachineLimits limits;  // last: what they are measured with is not the model's memory
   {
     const CallScope scope(*engine);
     limits = bench::measure_limits();
   }
-  const bench::LoadMeter load;
-  if (!args.json) print_limits(limits);
-  const auto rows = bench::run(engine, options, [&](const Row& row) {
-    if (!args.json) print_row(row);
-  });
-  const auto* kernels = ops::quantized::fastest_kernels().name;
-  const auto peak = static_cast<double>(bench::peak_memory()) / (1024.0 * 1024 * 1024);
   if (!args.json) {
+    print_limits(limits);
     std::printf(
         "%s weights, %s kernels, %d threads; loaded in %.2f s; peak memory %.2f GiB;"
         " %.1f cores busy with other work\n",
         engine->info.compute_dtype.c_str(), kernels, engine->threads, load_time.count(), peak,
-        load.others());
+        others);
     return;
   }
   json out = {{"dtype", engine->info.compute_dtype},
@@ -95,7 +100,7 @@ void run_bench(const BenchArgs& args) {
               {"threads", engine->threads},
               {"load_seconds", load_time.count()},
               {"peak_memory_gib", peak},
-              {"others_cores", load.others()},
+              {"others_cores", others},
               {"limits", to_json(limits)},
               {"rows", json::array()}};
   for (const auto& row : rows) out["rows"].push_back(to_json(row));
