@@ -180,7 +180,7 @@ std::vector<ImageAnswer> read_answers(const std::string& json_lines, const std::
       answers.push_back(answer_from(json));
       if (is_sound(answers.back())) problem.clear();
     } catch (const nlohmann::json::exception& error) {
-      problem = error.what();
+      problem = io::reason_of(error);
     }
     require(problem.empty(), "read answers: ", io::quote(where), ": ", problem,
             "; expected lines as --format json writes them");

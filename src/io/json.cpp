@@ -11,6 +11,13 @@ namespace groma::io {
 
 using nlohmann::json;
 
+std::string reason_of(const json::exception& error) {
+  const std::string_view text = error.what();  // "[json.exception.parse_error.101] ..."
+  const auto end = text.find("] ");
+  // What it quotes may end within a character.
+  return printable(end == std::string_view::npos ? text : text.substr(end + 2), true, true);
+}
+
 nlohmann::json parse_json(const std::string& text, const std::string& name) {
   constexpr int kDeepest = 64;
   constexpr std::size_t kLongestReason = 300;
@@ -35,7 +42,7 @@ nlohmann::json parse_json(const std::string& text, const std::string& name) {
   try {
     parsed = json::parse(text, watch);
   } catch (const json::exception& error) {
-    problem = std::string(error.what()).substr(0, kLongestReason);
+    problem = reason_of(error).substr(0, kLongestReason);
   }
   require(problem.empty(), "parse ", quote(name), ": not valid JSON (", problem,
           "); mend or replace the file");

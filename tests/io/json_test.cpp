@@ -29,6 +29,13 @@ TEST(Json, RefusesWhatIsNotJson) {
   }
 }
 
+TEST(Json, AMessageSaysWhatIsWrongInPlainLetters) {
+  const auto message = message_of([] { parse_json("[1, \"\xff\"]", "t"); });
+  EXPECT_TRUE(holds(message, "'t': not valid JSON (parse error at line 1")) << message;
+  EXPECT_TRUE(holds(message, "\\xff")) << message;
+  EXPECT_FALSE(holds(message, "exception")) << message;
+}
+
 TEST(Json, RefusesAKeyThatStandsTwice) {
   const auto message = message_of([] { parse_json(R"({"x": {"a": 1, "b": 2, "a": 3}})", "t"); });
   EXPECT_TRUE(holds(message, "key 'a' stands twice"));
