@@ -12,12 +12,6 @@ at::Tensor cxcywh_to_xyxy(const at::Tensor& boxes_cxcywh) {
   return at::cat({center - half, center + half}, -1);
 }
 
-at::Tensor xyxy_to_cxcywh(const at::Tensor& boxes_xyxy) {
-  const auto low = boxes_xyxy.narrow(-1, 0, 2);
-  const auto high = boxes_xyxy.narrow(-1, 2, 2);
-  return at::cat({(low + high) / 2, high - low}, -1);
-}
-
 at::Tensor pairwise_iou(const at::Tensor& a_xyxy, const at::Tensor& b_xyxy) {
   const auto area = [](const at::Tensor& boxes) {
     return (boxes.narrow(-1, 2, 2) - boxes.narrow(-1, 0, 2)).clamp_min(0).prod(-1);

@@ -8,9 +8,8 @@
 
 namespace groma {
 
-/// [..., 4] cxcywh -> xyxy and back, any unit.
+/// [..., 4] cxcywh -> xyxy, any unit.
 at::Tensor cxcywh_to_xyxy(const at::Tensor& boxes_cxcywh);
-at::Tensor xyxy_to_cxcywh(const at::Tensor& boxes_xyxy);
 
 /// Intersection over union of every pair.   a [M, 4], b [K, 4], xyxy -> [M, K]; 0 for empty boxes
 at::Tensor pairwise_iou(const at::Tensor& a_xyxy, const at::Tensor& b_xyxy);
