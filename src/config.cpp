@@ -297,6 +297,8 @@ json language_keys(const LanguageConfig& in) {
 }  // namespace
 
 ModelConfig read_config(const std::string& directory) {
+  require(std::filesystem::is_directory(directory), "load ", io::quote(directory),
+          ": there is no such folder; name one on this machine, nothing is downloaded");
   return read_config_file(path_of(directory));
 }
 

@@ -61,6 +61,8 @@ cv::Mat orient(const cv::Mat& stored, int orientation) {
 Image::Image(std::shared_ptr<const Pixels> pixels) : pixels_(std::move(pixels)) {}
 
 Image Image::open(const std::string& path) {
+  require(!path.starts_with("http://") && !path.starts_with("https://"), "open ", io::quote(path),
+          ": found an address, expected a file; download it first, nothing is fetched from there");
   const std::string bytes = io::read_text_file(path, kMaxFileBytes);
   return decode(bytes.data(), bytes.size(), path);
 }
