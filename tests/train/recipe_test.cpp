@@ -24,6 +24,7 @@ TEST(Recipe, ShippedRecipesAreRead) {
   EXPECT_EQ(read_recipe(stages + "alignment.json").stage, StageKind::kAlignment);
   EXPECT_EQ(read_recipe(stages + "alignment-more.json").stage, StageKind::kAlignment);
   EXPECT_EQ(read_recipe(stages + "instruction-again.json").stage, StageKind::kInstruction);
+  EXPECT_EQ(read_recipe(stages + "instruction-last.json").stage, StageKind::kInstruction);
   EXPECT_EQ(read_recipe(stages + "instruction-more.json").stage, StageKind::kInstruction);
   EXPECT_EQ(read_recipe(stages + "instruction.json").stage, StageKind::kInstruction);
 }
