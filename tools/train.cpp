@@ -53,8 +53,11 @@ void add_data_options(CLI::App& command, DataArgs& args) {
                      "Folder of the pictures, one for all or one a file; else beside each file");
   command.add_option("--format", args.formats,
                      "Kind of the files, one for all or one a file; else told from each");
-  command.add_option("--share", args.shares,
-                     "How often each file's pictures come, relative; else by their number");
+  command
+      .add_option("--share", args.shares,
+                  "How often each file's pictures come, relative; else by their number")
+      ->check(CLI::PositiveNumber.description(""))
+      ->needs("--data");
   command.add_option("--validation", args.validation, "Annotation files to validate with");
 }
 
@@ -67,6 +70,18 @@ T item_for(const std::vector<T>& items, size_t i, size_t count, const char* opti
                                " values for " + std::to_string(count) + " files of --data");
   }
   return items[items.size() == 1 ? 0 : i];
+}
+
+/// Refuses what is said about files where none are given.
+void check_data_options(const DataArgs& args) {
+  if (!args.files.empty() || !args.validation.empty()) return;
+  for (const auto& [option, given] : {std::pair{"--images", !args.images.empty()},
+                                      std::pair{"--format", !args.formats.empty()}}) {
+    if (given) {
+      throw CLI::ValidationError(
+          std::string(option) + " is about files, but there are none; give --data or --validation");
+    }
+  }
 }
 
 std::vector<train::DataSource> sources_of(const std::vector<std::string>& files,
@@ -125,10 +140,13 @@ void add_train_command(CLI::App& app) {
       ->required();
   command->add_flag("--resume", options->resume, "Go on from the last checkpoint in --out");
   cli::add_device_option(*command, options->device);
-  command->add_option("--threads", options->threads,
-                      "Workers that share a batch; 0: all cores, on cuda one");
+  command
+      ->add_option("--threads", options->threads,
+                   "Workers that share a batch; 0: all cores, on cuda one")
+      ->check(CLI::Range(0, 4096).description(""));
   command->add_option("--seed", options->seed, "Of data order and random choices");
-  command->add_option("--steps", options->steps, "Overrides the recipe's number of steps");
+  command->add_option("--steps", options->steps, "Overrides the recipe's number of steps")
+      ->check(CLI::Range(1, 1'000'000'000).description(""));
   command->add_option(
       "--freeze", options->freeze,
       "Prefixes of parameters that stay as they are, as llm. for the language model");
@@ -138,6 +156,7 @@ void add_train_command(CLI::App& app) {
                     "Leave wrong entries of the data out instead of refusing them");
   command->callback([options, data] {
     if (options->device == Device::kCuda) cli::choose_gpu();
+    check_data_options(*data);
     options->data = sources_of(data->files, *data, true);
     options->validation = sources_of(data->validation, *data, false);
     options->on_note = [](const std::string& note) { std::cerr << note << std::endl; };

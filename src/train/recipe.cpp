@@ -132,7 +132,8 @@ DataSource read_source(const json& object, const std::string& where) {
   in.refuse_unknown();
   require(out.path.empty() != out.world.empty(), where,
           ": a source has either a \"path\" or a \"world\"");
-  require(out.share >= 0, where, ".share is ", out.share, "; it must be above 0");
+  require(out.share >= 0, where, ".share is ", out.share,
+          "; give a number above 0, or none for as often as there are pictures");
   return out;
 }
 
@@ -159,6 +160,21 @@ StageKind stage_of(const std::string& name, const std::string& where) {
   require(name == "instruction", where, ".stage is '", name,
           "'; it is detection, alignment or instruction");
   return StageKind::kInstruction;
+}
+
+/// The losses that a stage knows.
+std::vector<std::string> losses_of(StageKind stage) {
+  if (stage == StageKind::kDetection) return {"detection", "attributes"};
+  return {"answer", "copy", "words", "places", "attention", "bag", "detection"};
+}
+
+void check_losses(const Recipe& recipe, const std::string& path) {
+  const auto known = losses_of(recipe.stage);
+  for (const auto& [name, weight] : recipe.losses) {
+    require(std::find(known.begin(), known.end(), name) != known.end(), path, ".losses.", name,
+            ": this stage has no such loss; it knows ", listed(known));
+    require(weight >= 0, path, ".losses.", name, " is ", weight, "; give a weight of 0 or more");
+  }
 }
 
 }  // namespace
@@ -199,6 +215,7 @@ Recipe read_recipe(const std::string& path) {
   in.read_positive("batch", out.batch);
   in.read_positive("accumulate", out.accumulate);
   in.read("losses", out.losses);
+  check_losses(out, path);
   read_list(in, "phases", [&](const json& item, const std::string& where) {
     out.phases.push_back(read_phase(item, where));
   });
@@ -236,6 +253,12 @@ double value_for(const std::vector<PrefixValue>& values, const std::string& name
     }
   }
   return fallback;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
 }
 
 bool begins_with_any(const std::string& name, const std::vector<std::string>& prefixes) {

@@ -95,4 +95,7 @@ double value_for(const std::vector<PrefixValue>& values, const std::string& name
 
 bool begins_with_any(const std::string& name, const std::vector<std::string>& prefixes);
 
+/// "a, b, c", for messages.
+std::string listed(const std::vector<std::string>& names);
+
 }  // namespace groma::train

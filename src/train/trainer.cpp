@@ -381,6 +381,10 @@ TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress
 TrainResult train(const TrainOptions& options,
                   const std::function<bool(const TrainProgress&)>& on_progress) {
   auto recipe = read_recipe(options.recipe);
+  require(options.steps >= 0, "train: ", options.steps,
+          " steps; give 1 or more, or 0 for as many as the recipe says");
+  require(options.threads >= 0, "train: ", options.threads,
+          " threads; give 1 or more, or 0 for all cores");
   if (options.steps > 0) recipe.schedule.steps = options.steps;
   recipe.frozen.insert(recipe.frozen.end(), options.freeze.begin(), options.freeze.end());
   recipe.schedule.decay = std::min(recipe.schedule.decay, recipe.schedule.steps);

@@ -129,8 +129,10 @@ void TrainingData::share_out() {
   for (const auto& source : sources_) {
     const auto size = static_cast<double>(source.own.images.size());
     shares.push_back(shared ? source.from.share : size);
-    require(shares.back() > 0, "train: the source ",
-            io::quote(source.from.path + source.from.world),
+    const auto name = io::quote(source.from.path + source.from.world);
+    require(source.from.share >= 0, "train: the source ", name, " has a share of ",
+            source.from.share, "; give a number above 0");
+    require(shares.back() > 0, "train: the source ", name,
             " has no share; where worlds take part or one source has a share, all need one");
   }
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);

@@ -104,6 +104,21 @@ TEST_F(Cli, UsageErrorsAreOneLineAndExitWithTwo) {
   expect_one_line(ask({"--image", kPhoto, "-o", file("a.png")}), 2, "/save");
 }
 
+TEST_F(Cli, UsageErrorsOfTrainingAreOneLineAndExitWithTwo) {
+  const auto train = [](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"train", "--config", "a.json", "--model", "a", "--out", "b"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_groma(all);
+  };
+  expect_one_line(train({"--steps", "0"}), 2, "--steps");
+  expect_one_line(train({"--steps", "-5"}), 2, "--steps");
+  expect_one_line(train({"--threads", "-3"}), 2, "--threads");
+  expect_one_line(train({"--data", "a.json", "--share", "-1"}), 2, "--share");
+  expect_one_line(train({"--share", "1"}), 2, "--share requires --data");
+  expect_one_line(train({"--images", "a"}), 2, "--images is about files, but there are none");
+  expect_one_line(train({"--format", "coco"}), 2, "--format is about files, but there are none");
+}
+
 TEST_F(Cli, BadFilesAreOneLineAndExitWithOne) {
   std::ofstream(file("notes.jpg")) << "no picture";
   expect_one_line(ask({"--image", file("missing.jpg"), "-p", "hi"}), 1, "missing.jpg");

@@ -39,6 +39,26 @@ TEST(Recipe, WrongKeysAreNamed) {
             std::string::npos);
 }
 
+TEST(Recipe, LossesThatTheStageDoesNotKnowAreRefused) {
+  EXPECT_NE(
+      message_of(R"({"trainable": ["llm."], "losses": {"detektion": 1}})")
+          .find(".losses.detektion: this stage has no such loss; it knows detection, attributes"),
+      std::string::npos);
+  EXPECT_NE(
+      message_of(R"({"stage": "alignment", "trainable": ["llm."], "losses": {"attributes": 1}})")
+          .find("it knows answer, copy, words, places, attention, bag, detection"),
+      std::string::npos);
+  EXPECT_NE(message_of(R"({"trainable": ["llm."], "losses": {"detection": -1}})")
+                .find(".losses.detection is -1"),
+            std::string::npos);
+}
+
+TEST(Recipe, SharesBelowNothingAreRefused) {
+  EXPECT_NE(message_of(R"({"trainable": ["llm."], "data": [{"world": "shapes", "share": -1}]})")
+                .find("data[0].share is -1; give a number above 0"),
+            std::string::npos);
+}
+
 TEST(Recipe, RateRisesHoldsAndFalls) {
   Schedule schedule;
   schedule.steps = 100;

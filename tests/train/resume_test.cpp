@@ -120,6 +120,19 @@ TEST(Resume, AnotherSeedIsRefused) {
   }
 }
 
+TEST(Resume, NumbersBelowNothingAreRefused) {
+  RunFolder folder("below");
+  testing::write_tiny_model(folder);
+  const auto options = options_for(folder, testing::kDetection, "run");
+  auto wrong = options;
+  wrong.steps = -1;
+  EXPECT_THROW(train(wrong), Error);
+  wrong = options;
+  wrong.threads = -3;
+  EXPECT_THROW(train(wrong), Error);
+  EXPECT_FALSE(std::filesystem::exists(options.out));
+}
+
 TEST(Resume, AnOldRunIsNotOverwritten) {
   RunFolder folder("old");
   testing::write_tiny_model(folder);
