@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "interrupt.h"
 #include "ranks.h"
 #include "train/detection_stage.h"
 #include "train/world_figures.h"
@@ -160,10 +161,13 @@ void add_train_command(CLI::App& app) {
     options->data = sources_of(data->files, *data, true);
     options->validation = sources_of(data->validation, *data, false);
     options->on_note = [](const std::string& note) { std::cerr << note << std::endl; };
-    const auto result = train::train(*options, [](const train::TrainProgress& progress) {
-      print(progress);
-      return true;
-    });
+    options->stop = [](std::int64_t) { return cli::interrupts() > 0; };
+    const cli::StoppableAnswer stoppable;  // the first Ctrl-C saves, a second one ends at once
+    const auto result = train::train(*options, print);
+    if (result.stopped) {
+      std::cout << "stopped after step " << result.steps << "; go on with --resume" << std::endl;
+      throw cli::Interrupted{};
+    }
     std::cout << "wrote " << options->out << "/model after " << result.steps << " steps\n";
   });
 }

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -111,9 +112,10 @@ class Run {
  public:
   Run(const TrainOptions& options, Recipe recipe, at::Device device, int threads, Ranks& ranks);
 
-  TrainResult go(const std::function<bool(const TrainProgress&)>& on_progress);
+  TrainResult go(const std::function<void(const TrainProgress&)>& on_progress);
 
  private:
+  std::string outline() const;
   void start();
   double step(Metrics& sums);
   void pass(int64_t number, std::vector<Told>& told);
@@ -123,8 +125,8 @@ class Run {
   int all_workers() const { return workers_.count() * ranks_.count(); }
   Metrics validate();
   void save();
-  bool report(const std::function<bool(const TrainProgress&)>& on_progress);
-  bool close_step(const std::function<bool(const TrainProgress&)>& on_progress);
+  void report(const std::function<void(const TrainProgress&)>& on_progress);
+  bool close_step(const std::function<void(const TrainProgress&)>& on_progress);
 
   TrainOptions options_;
   Recipe recipe_;
@@ -305,7 +307,7 @@ void Run::save() {
   save_due_ = false;
 }
 
-bool Run::report(const std::function<bool(const TrainProgress&)>& on_progress) {
+void Run::report(const std::function<void(const TrainProgress&)>& on_progress) {
   const auto n = static_cast<double>(std::max<int64_t>(summed_, 1));
   progress_.step = state_.step;
   progress_.steps = recipe_.schedule.steps;
@@ -319,21 +321,36 @@ bool Run::report(const std::function<bool(const TrainProgress&)>& on_progress) {
   loss_sum_ = 0;
   summed_ = 0;
   metric_sums_.clear();
-  if (!ranks_.first()) return true;
+  if (!ranks_.first()) return;
   log_->add(progress_);
-  return !on_progress || on_progress(progress_);
+  if (on_progress) on_progress(progress_);
+}
+
+/// One line on what the run is about to do.
+std::string Run::outline() const {
+  int64_t all = 0;
+  for (const auto& entry : weights_.entries) all += entry.value.numel();
+  const auto moving = weights_.gradients.numel();
+  auto data = data_.training->outline();
+  if (data.empty()) data = "world " + recipe_.world;
+  std::ostringstream text;
+  text << "train: " << moving << " of " << all << " parameters move, on " << data << "; steps "
+       << state_.step << " to " << recipe_.schedule.steps << " on "
+       << weights_.gradients.device().str() << " with " << all_workers() << " threads";
+  return text.str();
 }
 
 void Run::start() {
   ranks_.together([&] {
     if (!ranks_.first()) return;
+    if (options_.on_note) options_.on_note(outline());
     log_ = std::make_unique<RunLog>(options_.out, state_.step);
     save();
   });
 }
 
 /// Validates, reports and saves where a step asks for it.   returns false when the run shall end
-bool Run::close_step(const std::function<bool(const TrainProgress&)>& on_progress) {
+bool Run::close_step(const std::function<void(const TrainProgress&)>& on_progress) {
   const bool last = state_.step == recipe_.schedule.steps;
   progress_.validation.clear();
   if (last || state_.step % recipe_.validate_every == 0) {
@@ -341,22 +358,18 @@ bool Run::close_step(const std::function<bool(const TrainProgress&)>& on_progres
   }
   const bool reports =
       last || state_.step % options_.report_every == 0 || !progress_.validation.empty();
-  bool goes_on = true;
-  if (reports) {
-    ranks_.together([&] { goes_on = report(on_progress); });
-    goes_on = ranks_.gather(goes_on ? "" : "stop")[0].empty();
-  }
-  if (last || !goes_on) {
-    ranks_.together([&] { save(); });
-    return goes_on;
-  }
+  if (reports) ranks_.together([&] { report(on_progress); });
   // Weights are saved once their own loss is known to be good: in the next step, before its update.
   const bool due = seconds_since(saved_) > 60 * recipe_.checkpoint_minutes;
-  save_due_ = !ranks_.gather(due ? "due" : "")[0].empty();  // by the first one's clock
-  return true;
+  const bool stop = options_.stop && options_.stop(state_.step);
+  const auto wishes = ranks_.gather(stop ? "stop" : due ? "due" : "");
+  save_due_ = wishes[0] == "due";  // by the first one's clock
+  const bool stopped = !last && std::find(wishes.begin(), wishes.end(), "stop") != wishes.end();
+  if (last || stopped) ranks_.together([&] { save(); });
+  return !stopped;
 }
 
-TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress) {
+TrainResult Run::go(const std::function<void(const TrainProgress&)>& on_progress) {
   TrainResult result;
   start();
   while (state_.step < recipe_.schedule.steps) {
@@ -368,7 +381,8 @@ TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress
     break;
   }
   ranks_.together([&] {
-    if (ranks_.first()) start_.export_model(weights_, options_.out + "/model");
+    const bool exports = ranks_.first() && !result.stopped;
+    if (exports) start_.export_model(weights_, options_.out + "/model");
   });
   result.steps = state_.step;
   result.loss = progress_.loss;
@@ -379,7 +393,7 @@ TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress
 }  // namespace
 
 TrainResult train(const TrainOptions& options,
-                  const std::function<bool(const TrainProgress&)>& on_progress) {
+                  const std::function<void(const TrainProgress&)>& on_progress) {
   auto recipe = read_recipe(options.recipe);
   require(options.steps >= 0, "train: ", options.steps,
           " steps; give 1 or more, or 0 for as many as the recipe says");

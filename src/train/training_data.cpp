@@ -10,6 +10,7 @@
 #include "groma/image.h"
 #include "io/file.h"
 #include "train/detection_stage.h"
+#include "train/recipe.h"
 #include "train/worlds/turns.h"
 
 namespace groma::train {
@@ -219,6 +220,16 @@ SceneBatch TrainingData::batch(const WorldOptions& world, std::uint64_t seed, st
   }
   batch.pixels = at::cat(pixels);
   return batch;
+}
+
+std::string TrainingData::outline() const {
+  std::vector<std::string> parts;
+  for (const auto& [from, own, slots] : sources_) {
+    parts.push_back(from.world.empty()
+                        ? from.path + " (" + std::to_string(own.images.size()) + " pictures)"
+                        : "world " + from.world);
+  }
+  return listed(parts);
 }
 
 std::string TrainingData::description() const {

@@ -259,10 +259,7 @@ TEST(OwnData, SharesBelowNothingAreRefused) {
 /// Mean loss of the first and of the last reports of a run.
 std::pair<double, double> loss_falls(const TrainOptions& options) {
   std::vector<double> losses;
-  train(options, [&](const TrainProgress& progress) {
-    losses.push_back(progress.loss);
-    return true;
-  });
+  train(options, [&](const TrainProgress& progress) { losses.push_back(progress.loss); });
   return {losses.front(), losses.back()};
 }
 

@@ -24,10 +24,7 @@ std::string bytes(const std::string& path) {
 void run_and_kill(const TrainOptions& options) {
   const auto child = fork();
   if (child == 0) {
-    train(options, [](const TrainProgress&) {
-      raise(SIGKILL);
-      return true;
-    });
+    train(options, [](const TrainProgress&) { raise(SIGKILL); });
     _exit(0);
   }
   int status = 0;
@@ -131,6 +128,35 @@ TEST(Resume, NumbersBelowNothingAreRefused) {
   wrong.threads = -3;
   EXPECT_THROW(train(wrong), Error);
   EXPECT_FALSE(std::filesystem::exists(options.out));
+}
+
+TEST(Resume, AStoppedRunIsSavedAtOnceAndEndsWithTheSameBits) {
+  RunFolder folder("stopped");
+  testing::write_tiny_model(folder);
+  std::string recipe = testing::kDetection;
+  recipe.replace(recipe.find("\"checkpoint_minutes\": 0"), 23, "\"checkpoint_minutes\": 60");
+  auto options = options_for(folder, recipe, "stopped");
+  std::vector<std::string> notes;
+  options.on_note = [&](const std::string& note) { notes.push_back(note); };
+  options.stop = [](int64_t step) { return step == 3; };  // no step that reports
+  const auto stopped = train(options);
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.steps, 3);
+  ASSERT_EQ(notes.size(), 1);
+  EXPECT_NE(notes[0].find("parameters move, on world shapes; steps 0 to 8 on cpu with 2 threads"),
+            std::string::npos)
+      << notes[0];
+  EXPECT_FALSE(std::filesystem::exists(options.out + "/model"));
+  options.resume = true;
+  options.stop = [](int64_t step) { return step == 8; };  // too late: that is the end
+  EXPECT_FALSE(train(options).stopped);
+  ASSERT_EQ(notes.size(), 2);
+  EXPECT_NE(notes[1].find("steps 3 to 8"), std::string::npos) << notes[1];
+  auto unbroken = options_for(folder, recipe, "unbroken");
+  EXPECT_EQ(train(unbroken).steps, 8);
+  EXPECT_EQ(bytes(options.out + "/state.safetensors"), bytes(unbroken.out + "/state.safetensors"));
+  EXPECT_EQ(bytes(options.out + "/model/model.safetensors"),
+            bytes(unbroken.out + "/model/model.safetensors"));
 }
 
 TEST(Resume, AnOldRunIsNotOverwritten) {
