@@ -154,12 +154,13 @@ ScoreHeads score_heads_of(const std::string& name, const std::string& where) {
   return ScoreHeads::kAnnotation;
 }
 
+constexpr const char* kStageNames[] = {"detection", "alignment", "instruction"};
+
 StageKind stage_of(const std::string& name, const std::string& where) {
-  if (name == "detection") return StageKind::kDetection;
-  if (name == "alignment") return StageKind::kAlignment;
-  require(name == "instruction", where, ".stage is '", name,
+  const auto found = std::find(std::begin(kStageNames), std::end(kStageNames), name);
+  require(found != std::end(kStageNames), where, ".stage is '", name,
           "'; it is detection, alignment or instruction");
-  return StageKind::kInstruction;
+  return static_cast<StageKind>(found - std::begin(kStageNames));
 }
 
 /// The losses that a stage knows.
@@ -178,6 +179,8 @@ void check_losses(const Recipe& recipe, const std::string& path) {
 }
 
 }  // namespace
+
+const char* stage_name(StageKind stage) { return kStageNames[static_cast<int>(stage)]; }
 
 double Schedule::at(int64_t step) const {
   if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
@@ -242,6 +245,24 @@ Recipe read_recipe(const std::string& path) {
   require(!out.trainable.empty() || out.lora.rank > 0, path,
           ".trainable names no parameters; give prefixes");
   return out;
+}
+
+std::string recipe_changes(const std::string& before, const std::string& now) {
+  const auto old_values = io::parse_json(before, "the recipe before").flatten();
+  const auto new_values = io::parse_json(now, "the recipe now").flatten();
+  std::set<std::string> keys;
+  for (const auto* values : {&old_values, &new_values}) {
+    for (const auto& item : values->items()) keys.insert(item.key());
+  }
+  const auto written = [](const json& values, const std::string& key) {
+    return values.contains(key) ? values.at(key).dump() : std::string("none");
+  };
+  std::string text;
+  for (const auto& key : keys) {
+    const auto was = written(old_values, key), is = written(new_values, key);
+    if (was != is) text += (text.empty() ? "" : "; ") + key + " " + was + ", now " + is;
+  }
+  return text;
 }
 
 double value_for(const std::vector<PrefixValue>& values, const std::string& name, double fallback) {

@@ -115,6 +115,7 @@ class Run {
   TrainResult go(const std::function<void(const TrainProgress&)>& on_progress);
 
  private:
+  void note_changes(const RunState& before) const;
   std::string outline() const;
   void start();
   double step(Metrics& sums);
@@ -168,6 +169,7 @@ Run::Run(const TrainOptions& options, Recipe recipe, at::Device device, int thre
     require(read.data == state_.data, "resume '", path,
             "': it learnt from other data; give the same as before");
     state_.step = read.step;
+    note_changes(read);
   } else {
     require(!std::filesystem::exists(path), "train: '", path,
             "' exists already; go on with --resume, or give another --out");
@@ -177,6 +179,17 @@ Run::Run(const TrainOptions& options, Recipe recipe, at::Device device, int thre
   for (int i = 0; i < threads; ++i) {
     replicas_.push_back(std::make_unique<Replica>(start_.config, weights_, recipe_));
   }
+}
+
+/// Says what is other than when the run was saved; a lower rate, say, may well be meant.
+void Run::note_changes(const RunState& before) const {
+  if (!ranks_.first() || !options_.on_note) return;
+  const auto changes = recipe_changes(before.recipe, state_.recipe);
+  if (!changes.empty()) options_.on_note("resume: the recipe was another one: " + changes);
+  if (before.threads == state_.threads) return;
+  options_.on_note("resume: it was run with " + std::to_string(before.threads) +
+                   " threads over all processes, now with " + std::to_string(state_.threads) +
+                   "; only the same number ends with the bits of an unbroken run");
 }
 
 std::vector<Told> Run::of_all(const std::vector<Told>& own) {

@@ -74,6 +74,15 @@ TEST(Recipe, RateRisesHoldsAndFalls) {
   EXPECT_DOUBLE_EQ(schedule.at(75), 0.5);
 }
 
+TEST(Recipe, ChangesAreNamed) {
+  const std::string before = R"({"batch": 8, "optimizer": {"rate": 0.1}, "trainable": ["llm."]})";
+  EXPECT_EQ(recipe_changes(before, R"({"trainable":["llm."],"batch":8,"optimizer":{"rate":0.1}})"),
+            "");
+  EXPECT_EQ(recipe_changes(before, R"({"batch": 8, "optimizer": {"rate": 0.2, "clip": 2}})"),
+            "/optimizer/clip none, now 2; /optimizer/rate 0.1, now 0.2; "
+            "/trainable/0 \"llm.\", now none");
+}
+
 TEST(Recipe, LongestPrefixCounts) {
   const std::vector<PrefixValue> values{{"llm.", 0.5}, {"llm.model.", 0.1}};
   EXPECT_EQ(value_for(values, "llm.lm_head.weight", 1), 0.5);

@@ -100,6 +100,32 @@ TEST(Resume, OtherDataAreRefused) {
   EXPECT_THROW(train(options), Error);
 }
 
+TEST(Resume, AnotherRecipeAndOtherThreadsAreSaid) {
+  RunFolder folder("changed");
+  testing::write_tiny_model(folder);
+  auto options = options_for(folder, testing::kDetection, "run");
+  std::string notes;
+  options.on_note = [&](const std::string& note) { notes += note + "\n"; };
+  options.steps = 1;
+  train(options);
+  options.resume = true;
+  options.steps = 2;
+  notes.clear();
+  train(options);
+  EXPECT_EQ(notes.find("resume:"), std::string::npos) << notes;
+  std::string recipe = testing::kDetection;
+  recipe.replace(recipe.find("1e-3"), 4, "2e-3");
+  options.recipe = folder.write("other.json", recipe);
+  options.threads = 1;
+  options.steps = 3;
+  EXPECT_EQ(train(options).steps, 3);
+  EXPECT_NE(notes.find("the recipe was another one: /optimizer/rate 0.001, now 0.002\n"),
+            std::string::npos)
+      << notes;
+  EXPECT_NE(notes.find("run with 2 threads over all processes, now with 1;"), std::string::npos)
+      << notes;
+}
+
 TEST(Resume, AnotherSeedIsRefused) {
   RunFolder folder("seed");
   testing::write_tiny_model(folder);
