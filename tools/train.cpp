@@ -10,7 +10,6 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "ranks.h"
-#include "train/detection_stage.h"
 #include "train/world_figures.h"
 
 namespace groma {
@@ -47,19 +46,27 @@ struct DataArgs {
 };
 
 void add_data_options(CLI::App& command, DataArgs& args) {
-  command.add_option("--data", args.files,
-                     "Annotation files of your own pictures: COCO, RefCOCO, Visual Genome, JSONL; "
-                     "or world:shapes, world:things. Without it the recipe decides");
-  command.add_option("--images", args.images,
-                     "Folder of the pictures, one for all or one a file; else beside each file");
-  command.add_option("--format", args.formats,
-                     "Kind of the files, one for all or one a file; else told from each");
+  command
+      .add_option("--data", args.files,
+                  "Annotation files of your own pictures: COCO, RefCOCO, Visual Genome, JSONL; "
+                  "or world:shapes, world:things. Without it the recipe decides")
+      ->type_name("FILE");
+  command
+      .add_option("--images", args.images,
+                  "Folder of the pictures, one for all or one a file; else beside each file")
+      ->type_name("DIR");
+  command
+      .add_option("--format", args.formats,
+                  "Kind of the files, one for all or one a file; else told from each")
+      ->type_name("F");
   command
       .add_option("--share", args.shares,
                   "How often each file's pictures come, relative; else by their number")
       ->check(CLI::PositiveNumber.description(""))
+      ->type_name("X")
       ->needs("--data");
-  command.add_option("--validation", args.validation, "Annotation files to validate with");
+  command.add_option("--validation", args.validation, "Annotation files to validate with")
+      ->type_name("FILE");
 }
 
 /// Item `i` of a list that has one item for all, one for each, or none.
@@ -111,15 +118,23 @@ void add_measure_command(CLI::App& app) {
   auto* command = app.add_subcommand("measure", "Ask a checkpoint about held-out scenes and count");
   auto options = std::make_shared<train::FigureOptions>();
   auto model = std::make_shared<std::string>();
-  auto world = std::make_shared<std::string>("shapes");
-  command->add_option("--model", *model, "Checkpoint")->required();
-  command->add_option("--world", *world, "shapes, things or both");
-  command->add_option("--scenes", options->scenes, "How many scenes");
-  command->add_option("--seed", options->seed, "Of the scenes");
-  command->add_option("--threads", options->threads, "Scenes at a time");
+  command->add_option("-m,--model", *model, "Folder of the checkpoint")
+      ->type_name("DIR")
+      ->required();
+  cli::add_world_option(*command, options->world, "shapes (as without it), things or both");
+  command->add_option("--scenes", options->scenes, "How many scenes")
+      ->check(CLI::Range(1, 10'000'000).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Of the scenes")
+      ->type_name("S")
+      ->capture_default_str();
+  command->add_option("-t,--threads", options->threads, "Scenes at a time")
+      ->check(CLI::Range(1, 1024).description(""))
+      ->type_name("N")
+      ->capture_default_str();
   cli::add_dtype_option(*command, options->dtype);
   command->callback([=] {
-    options->world = train::world_named(*world);
     for (const auto& [name, figure] : train::measure(*model, *options)) {
       std::printf("%-20s %.3f  %.1f / %.0f\n", name.c_str(), figure.value(), figure.hits,
                   figure.total);
@@ -130,27 +145,44 @@ void add_measure_command(CLI::App& app) {
 void add_train_command(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train one of the paper's three stages");
   auto options = std::make_shared<train::TrainOptions>();
-  command->add_option("--config", options->recipe, "Recipe, a file of models/stages")->required();
-  command
-      ->add_option("--model", options->model,
-                   "Checkpoint to start from; without weights in it, from scratch")
+  command->add_option("--config", options->recipe, "Recipe, a file of models/stages")
+      ->type_name("FILE")
       ->required();
-  command->add_option("--from", options->from,
-                      "state.safetensors of earlier runs; what they trained is taken over");
+  command
+      ->add_option("-m,--model", options->model,
+                   "Checkpoint to start from; without weights in it, from scratch")
+      ->type_name("DIR")
+      ->required();
+  cli::add_choice<std::string>(
+      *command, "--stage", options->stage,
+      {{"detection", "detection"}, {"alignment", "alignment"}, {"instruction", "instruction"}},
+      "Refuse a recipe of another stage: detection, alignment or instruction")
+      ->type_name("STAGE");
+  command
+      ->add_option("--from", options->from,
+                   "state.safetensors of earlier runs; what they trained is taken over")
+      ->type_name("FILE");
   command->add_option("--out", options->out, "Run folder: checkpoints, logs, the model")
+      ->type_name("DIR")
       ->required();
   command->add_flag("--resume", options->resume, "Go on from the last checkpoint in --out");
   cli::add_device_option(*command, options->device);
   command
-      ->add_option("--threads", options->threads,
+      ->add_option("-t,--threads", options->threads,
                    "Workers that share a batch; 0: all cores, on cuda one")
-      ->check(CLI::Range(0, 4096).description(""));
-  command->add_option("--seed", options->seed, "Of data order and random choices");
+      ->check(CLI::Range(0, 4096).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Of data order and random choices")
+      ->type_name("S")
+      ->capture_default_str();
   command->add_option("--steps", options->steps, "Overrides the recipe's number of steps")
-      ->check(CLI::Range(1, 1'000'000'000).description(""));
-  command->add_option(
-      "--freeze", options->freeze,
-      "Prefixes of parameters that stay as they are, as llm. for the language model");
+      ->check(CLI::Range(1, 1'000'000'000).description(""))
+      ->type_name("N");
+  command
+      ->add_option("--freeze", options->freeze,
+                   "Prefixes of parameters that stay as they are, as llm. for the language model")
+      ->type_name("PREFIX");
   const auto data = std::make_shared<DataArgs>();
   add_data_options(*command, *data);
   command->add_flag("--skip-wrong", options->skip_wrong,

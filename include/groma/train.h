@@ -26,6 +26,7 @@ struct DataSource {
 /// What to train, from what, and where the results go.
 struct TrainOptions {
   std::string recipe;  ///< a file of models/stages: what the stage does
+  std::string stage;   ///< that the recipe must be of, by name; empty: any
   std::string model;   ///< checkpoint to start from; one without weights starts from scratch
   std::vector<std::string> from;  ///< states of earlier runs whose moved parameters are taken over
   std::string out;                ///< run folder: checkpoints, logs, the trained model

@@ -408,6 +408,10 @@ TrainResult Run::go(const std::function<void(const TrainProgress&)>& on_progress
 TrainResult train(const TrainOptions& options,
                   const std::function<void(const TrainProgress&)>& on_progress) {
   auto recipe = read_recipe(options.recipe);
+  const std::string stage = stage_name(recipe.stage);
+  require(options.stage.empty() || options.stage == stage, "train: the stage '", options.stage,
+          "' was asked for, '", options.recipe, "' is a recipe of the stage '", stage,
+          "'; give that stage's recipe, or none but the recipe");
   require(options.steps >= 0, "train: ", options.steps,
           " steps; give 1 or more, or 0 for as many as the recipe says");
   require(options.threads >= 0, "train: ", options.threads,

@@ -117,6 +117,27 @@ TEST_F(Cli, UsageErrorsOfTrainingAreOneLineAndExitWithTwo) {
   expect_one_line(train({"--share", "1"}), 2, "--share requires --data");
   expect_one_line(train({"--images", "a"}), 2, "--images is about files, but there are none");
   expect_one_line(train({"--format", "coco"}), 2, "--format is about files, but there are none");
+  expect_one_line(train({"--stage", "two"}), 2, "none of detection, alignment, instruction");
+}
+
+TEST_F(Cli, UsageErrorsOfWorldsAreOneLineAndExitWithTwo) {
+  const auto worlds = "'foo' is none of shapes, things, both";
+  expect_one_line(run_groma({"measure", "-m", "a", "--scenes", "0"}), 2, "--scenes");
+  expect_one_line(run_groma({"measure", "-m", "a", "--scenes", "-5"}), 2, "--scenes");
+  expect_one_line(run_groma({"measure", "-m", "a", "-t", "-3"}), 2, "--threads");
+  expect_one_line(run_groma({"measure", "-m", "a", "--world", "foo"}), 2, worlds);
+  const auto synth = [](const char* option, const char* value) {
+    return run_groma({"synth", "--out", "a", "--scenes", "1", option, value});
+  };
+  expect_one_line(run_groma({"synth", "--out", "a", "--scenes", "0"}), 2, "--scenes");
+  expect_one_line(synth("--world", "foo"), 2, worlds);
+  expect_one_line(synth("--size", "5"), 2, "--size");
+  expect_one_line(synth("--max-objects", "13"), 2, "--max-objects");
+  expect_one_line(synth("-t", "-1"), 2, "--threads");
+  expect_one_line(run_groma({"tokenizer", "--config", kConfig, "--out", "a"}), 2,
+                  "--text or --world is required");
+  expect_one_line(run_groma({"tokenizer", "--config", kConfig, "--out", "a", "--world", "foo"}), 2,
+                  worlds);
 }
 
 TEST_F(Cli, BadFilesAreOneLineAndExitWithOne) {

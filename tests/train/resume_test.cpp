@@ -143,6 +143,24 @@ TEST(Resume, AnotherSeedIsRefused) {
   }
 }
 
+TEST(Resume, ARecipeOfAnotherStageIsRefused) {
+  RunFolder folder("stage");
+  testing::write_tiny_model(folder);
+  auto options = options_for(folder, testing::kDetection, "run");
+  options.stage = "alignment";
+  try {
+    train(options);
+    FAIL() << "trained another stage";
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("the stage 'alignment' was asked for"), std::string::npos) << message;
+    EXPECT_NE(message.find("a recipe of the stage 'detection'"), std::string::npos) << message;
+  }
+  options.stage = "detection";
+  options.steps = 1;
+  EXPECT_EQ(train(options).steps, 1);
+}
+
 TEST(Resume, NumbersBelowNothingAreRefused) {
   RunFolder folder("below");
   testing::write_tiny_model(folder);
