@@ -62,7 +62,7 @@ void add_data_options(CLI::App& command, DataArgs& args) {
   command
       .add_option("--share", args.shares,
                   "How often each file's pictures come, relative; else by their number")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(CLI::Range(1e-6, 1e6).description(""))
       ->type_name("X")
       ->needs("--data");
   command.add_option("--validation", args.validation, "Annotation files to validate with")
