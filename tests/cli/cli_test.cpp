@@ -427,6 +427,21 @@ TEST_F(Cli, InterruptStopsTheAnswerAndTheConversationGoesOn) {
   EXPECT_EQ(terminal.finish().code, 0);
 }
 
+TEST_F(Cli, InterruptStopsTrainingWithItsStateSaved) {
+  std::ofstream(file("recipe.json"))
+      << R"({"trainable": ["perceiver."], "losses": {"detection": 1}, "batch": 1,)"
+      << R"( "schedule": {"steps": 1000000}})";
+  Terminal terminal({"train", "--config", file("recipe.json"), "-m", model(), "--out",
+                     file("stopped"), "-t", "1"});
+  ASSERT_TRUE(terminal.shows("parameters move, on world shapes; steps 0 to 1000000"));
+  terminal.type("\x03");
+  EXPECT_TRUE(terminal.shows("stopped after step "));
+  EXPECT_TRUE(terminal.shows("; go on with --resume"));
+  EXPECT_EQ(terminal.finish().code, 130);
+  EXPECT_TRUE(fs::exists(file("stopped") + "/state.safetensors"));
+  EXPECT_FALSE(fs::exists(file("stopped") + "/model"));
+}
+
 TEST_F(Cli, EndOfInputLeaves) {
   Terminal terminal(chat({"--image", kPhoto}));
   ASSERT_TRUE(terminal.shows("> "));
