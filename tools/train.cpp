@@ -1,5 +1,7 @@
 #include "groma/train.h"
 
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
@@ -37,6 +39,17 @@ void print(const train::TrainProgress& progress) {
   std::cout << "validation:";
   for (const auto& [name, value] : progress.validation) std::cout << "  " << name << ' ' << value;
   std::cout << std::endl;
+}
+
+/// More than the program asks of the allocator anyway, for training alone: a step frees and takes
+/// the same blocks as the one before, and page faults of freshly mapped memory cost a fifth of it.
+void keep_all_freed_memory() {
+#ifdef __GLIBC__
+  constexpr int kMegabyte = 1 << 20;
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, 512 * kMegabyte);
+  mallopt(M_TOP_PAD, 64 * kMegabyte);
+#endif
 }
 
 /// What --data, --images, --share and the like say together.
@@ -194,6 +207,7 @@ void add_train_command(CLI::App& app) {
     options->validation = sources_of(data->validation, *data, false);
     options->on_note = [](const std::string& note) { std::cerr << note << std::endl; };
     options->stop = [](std::int64_t) { return cli::interrupts() > 0; };
+    keep_all_freed_memory();
     const cli::StoppableAnswer stoppable;  // the first Ctrl-C saves, a second one ends at once
     const auto result = train::train(*options, print);
     if (result.stopped) {

@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <chrono>
@@ -30,14 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Page faults of freshly mapped memory cost a fifth of the time; keep what was used once.
-void keep_freed_memory() {
-  constexpr int kKeep = 512 << 20;
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, kKeep);
-  mallopt(M_TOP_PAD, 64 << 20);
 }
 
 std::shared_ptr<const TrainingData> open_data(const std::vector<DataSource>& sources,
@@ -423,7 +414,6 @@ TrainResult train(const TrainOptions& options,
           " steps; give 1 or more");
   require(!options.out.empty(), "train: no folder for the results; give --out");
   io::make_folder(options.out);
-  keep_freed_memory();
   at::set_num_threads(1);  // the workers are the threads
   Ranks ranks;
   std::unique_ptr<Run> run;
