@@ -7,6 +7,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 library=$(cd "${1:-build}/lib" && pwd)
 commit=c21fd0c
+if ! git cat-file -e "$commit^{commit}" 2>/dev/null; then
+  echo "tiny_tokenizer.sh: commit $commit is not in this clone; fetch the whole history" \
+    "(git fetch --unshallow)" >&2
+  exit 1
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -39,6 +39,15 @@ void add_dtype_option(CLI::App& command, DType& dtype) {
       ->type_name("T");
 }
 
+void add_world_option(CLI::App& command, train::World& world, const std::string& help) {
+  add_choice<train::World>(command, "--world", world,
+                           {{"shapes", train::World::kShapes},
+                            {"things", train::World::kThings},
+                            {"both", train::World::kBoth}},
+                           help)
+      ->type_name("W");
+}
+
 void add_region_options(CLI::App& command, RegionOptions& options) {
   command.add_option("--box-score", options.box_score, "Regions score above this, 0 to 1")
       ->check(CLI::Range(0.0, 1.0).description(""))

@@ -7,6 +7,7 @@
 
 #include "groma/formats.h"
 #include "groma/groma.h"
+#include "train/worlds/scene.h"
 
 namespace groma::cli {
 
@@ -37,6 +38,9 @@ CLI::Option* add_choice(CLI::App& command, const std::string& name, T& value,
   };
   return command.add_option_function<std::string>(name, choose, help);
 }
+
+/// --world shapes, things or both.
+void add_world_option(CLI::App& command, train::World& world, const std::string& help);
 
 /// Which candidates become regions: --box-score, --nms, --max-regions.
 void add_region_options(CLI::App& command, RegionOptions& options);

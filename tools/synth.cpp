@@ -1,10 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <string>
 
+#include "args.h"
 #include "commands.h"
 #include "interrupt.h"
 #include "terminal.h"
@@ -14,10 +14,6 @@ namespace groma {
 namespace {
 
 using train::SetOptions;
-using train::World;
-
-const std::map<std::string, World> kWorlds = {
-    {"shapes", World::kShapes}, {"things", World::kThings}, {"both", World::kBoth}};
 
 void write(const SetOptions& options) {
   std::string statistics;
@@ -42,21 +38,30 @@ void add_synth_command(CLI::App& app) {
   command.add_option("--out", options->folder, "Folder to write, new or empty")
       ->type_name("DIR")
       ->required();
-  command.add_option("--scenes", options->scenes, "How many")->type_name("N")->required();
-  command.add_option("--seed", options->seed, "Other seeds give other scenes (default 0)")
-      ->type_name("S");
-  command.add_option("--world", options->world.world, "shapes (default), things or both")
-      ->transform(CLI::CheckedTransformer(kWorlds).description(""))
-      ->type_name("W");
-  command.add_option("--size", options->world.size, "Side of the pictures, pixels (default 224)")
-      ->type_name("PX");
+  command.add_option("--scenes", options->scenes, "How many")
+      ->check(CLI::Range(1, 10'000'000).description(""))
+      ->type_name("N")
+      ->required();
+  command.add_option("--seed", options->seed, "Other seeds give other scenes")
+      ->type_name("S")
+      ->capture_default_str();
+  cli::add_world_option(command, options->world.world, "shapes (as without it), things or both");
+  command.add_option("--size", options->world.size, "Side of the pictures, 64 to 1024 pixels")
+      ->check(CLI::Range(64, 1024).description(""))
+      ->type_name("PX")
+      ->capture_default_str();
   command.add_flag("--test", options->world.test,
                    "Scenes to measure with: none is ever drawn for training");
-  command.add_option("--max-objects", options->world.max_objects, "In a scene (default 12)")
-      ->type_name("N");
+  command.add_option("--max-objects", options->world.max_objects, "In a scene, 2 to 12")
+      ->check(CLI::Range(2, 12).description(""))
+      ->type_name("N")
+      ->capture_default_str();
   command.add_option("--font", options->world.font, "Colour font of things (default: search)")
       ->type_name("FILE");
-  command.add_option("--threads", options->threads, "Default: all")->type_name("N");
+  command.add_option("-t,--threads", options->threads, "Scenes drawn at a time; 0: all cores")
+      ->check(CLI::Range(0, 1024).description(""))
+      ->type_name("N")
+      ->capture_default_str();
   command.callback([options] { write(*options); });
 }
 

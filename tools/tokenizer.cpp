@@ -2,6 +2,7 @@
 #include <iostream>
 #include <memory>
 
+#include "args.h"
 #include "commands.h"
 #include "train/start_folder.h"
 
@@ -19,13 +20,18 @@ void add_tokenizer_command(CLI::App& app) {
       ->required();
   command.add_option("--text", options->texts, "Files to learn pieces from, a sentence a line")
       ->type_name("FILE");
-  command
-      .add_option("--world", options->world,
-                  "Learn from this world's sentences: shapes, things, both")
+  cli::add_choice<std::string>(command, "--world", options->world,
+                               {{"shapes", "shapes"}, {"things", "things"}, {"both", "both"}},
+                               "Learn from this world's sentences: shapes, things, both")
       ->type_name("W");
-  command.add_option("--scenes", options->scenes, "How many scenes of the world (default 500)")
-      ->type_name("N");
+  command.add_option("--scenes", options->scenes, "How many scenes of the world")
+      ->check(CLI::Range(1, 10'000'000).description(""))
+      ->type_name("N")
+      ->capture_default_str();
   command.callback([options] {
+    if (options->texts.empty() && options->world.empty()) {
+      throw CLI::RequiredError("--text or --world");
+    }
     train::write_start_folder(*options);
     std::cerr << "wrote " << options->folder << '\n';
   });

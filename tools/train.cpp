@@ -1,5 +1,7 @@
 #include "groma/train.h"
 
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
@@ -8,8 +10,8 @@
 
 #include "args.h"
 #include "commands.h"
+#include "interrupt.h"
 #include "ranks.h"
-#include "train/detection_stage.h"
 #include "train/world_figures.h"
 
 namespace groma {
@@ -39,6 +41,17 @@ void print(const train::TrainProgress& progress) {
   std::cout << std::endl;
 }
 
+/// More than the program asks of the allocator anyway, for training alone: a step frees and takes
+/// the same blocks as the one before, and page faults of freshly mapped memory cost a fifth of it.
+void keep_all_freed_memory() {
+#ifdef __GLIBC__
+  constexpr int kMegabyte = 1 << 20;
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, 512 * kMegabyte);
+  mallopt(M_TOP_PAD, 64 * kMegabyte);
+#endif
+}
+
 /// What --data, --images, --share and the like say together.
 struct DataArgs {
   std::vector<std::string> files, images, formats, validation;
@@ -46,16 +59,27 @@ struct DataArgs {
 };
 
 void add_data_options(CLI::App& command, DataArgs& args) {
-  command.add_option("--data", args.files,
-                     "Annotation files of your own pictures: COCO, RefCOCO, Visual Genome, JSONL; "
-                     "or world:shapes, world:things. Without it the recipe decides");
-  command.add_option("--images", args.images,
-                     "Folder of the pictures, one for all or one a file; else beside each file");
-  command.add_option("--format", args.formats,
-                     "Kind of the files, one for all or one a file; else told from each");
-  command.add_option("--share", args.shares,
-                     "How often each file's pictures come, relative; else by their number");
-  command.add_option("--validation", args.validation, "Annotation files to validate with");
+  command
+      .add_option("--data", args.files,
+                  "Annotation files of your own pictures: COCO, RefCOCO, Visual Genome, JSONL; "
+                  "or world:shapes, world:things. Without it the recipe decides")
+      ->type_name("FILE");
+  command
+      .add_option("--images", args.images,
+                  "Folder of the pictures, one for all or one a file; else beside each file")
+      ->type_name("DIR");
+  command
+      .add_option("--format", args.formats,
+                  "Kind of the files, one for all or one a file; else told from each")
+      ->type_name("F");
+  command
+      .add_option("--share", args.shares,
+                  "How often each file's pictures come, relative; else by their number")
+      ->check(CLI::Range(1e-6, 1e6).description(""))
+      ->type_name("X")
+      ->needs("--data");
+  command.add_option("--validation", args.validation, "Annotation files to validate with")
+      ->type_name("FILE");
 }
 
 /// Item `i` of a list that has one item for all, one for each, or none.
@@ -67,6 +91,18 @@ T item_for(const std::vector<T>& items, size_t i, size_t count, const char* opti
                                " values for " + std::to_string(count) + " files of --data");
   }
   return items[items.size() == 1 ? 0 : i];
+}
+
+/// Refuses what is said about files where none are given.
+void check_data_options(const DataArgs& args) {
+  if (!args.files.empty() || !args.validation.empty()) return;
+  for (const auto& [option, given] : {std::pair{"--images", !args.images.empty()},
+                                      std::pair{"--format", !args.formats.empty()}}) {
+    if (given) {
+      throw CLI::ValidationError(
+          std::string(option) + " is about files, but there are none; give --data or --validation");
+    }
+  }
 }
 
 std::vector<train::DataSource> sources_of(const std::vector<std::string>& files,
@@ -95,15 +131,23 @@ void add_measure_command(CLI::App& app) {
   auto* command = app.add_subcommand("measure", "Ask a checkpoint about held-out scenes and count");
   auto options = std::make_shared<train::FigureOptions>();
   auto model = std::make_shared<std::string>();
-  auto world = std::make_shared<std::string>("shapes");
-  command->add_option("--model", *model, "Checkpoint")->required();
-  command->add_option("--world", *world, "shapes, things or both");
-  command->add_option("--scenes", options->scenes, "How many scenes");
-  command->add_option("--seed", options->seed, "Of the scenes");
-  command->add_option("--threads", options->threads, "Scenes at a time");
+  command->add_option("-m,--model", *model, "Folder of the checkpoint")
+      ->type_name("DIR")
+      ->required();
+  cli::add_world_option(*command, options->world, "shapes (as without it), things or both");
+  command->add_option("--scenes", options->scenes, "How many scenes")
+      ->check(CLI::Range(1, 10'000'000).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Of the scenes")
+      ->type_name("S")
+      ->capture_default_str();
+  command->add_option("-t,--threads", options->threads, "Scenes at a time")
+      ->check(CLI::Range(1, 1024).description(""))
+      ->type_name("N")
+      ->capture_default_str();
   cli::add_dtype_option(*command, options->dtype);
   command->callback([=] {
-    options->world = train::world_named(*world);
     for (const auto& [name, figure] : train::measure(*model, *options)) {
       std::printf("%-20s %.3f  %.1f / %.0f\n", name.c_str(), figure.value(), figure.hits,
                   figure.total);
@@ -114,37 +158,62 @@ void add_measure_command(CLI::App& app) {
 void add_train_command(CLI::App& app) {
   auto* command = app.add_subcommand("train", "Train one of the paper's three stages");
   auto options = std::make_shared<train::TrainOptions>();
-  command->add_option("--config", options->recipe, "Recipe, a file of models/stages")->required();
-  command
-      ->add_option("--model", options->model,
-                   "Checkpoint to start from; without weights in it, from scratch")
+  command->add_option("--config", options->recipe, "Recipe, a file of models/stages")
+      ->type_name("FILE")
       ->required();
-  command->add_option("--from", options->from,
-                      "state.safetensors of earlier runs; what they trained is taken over");
+  command
+      ->add_option("-m,--model", options->model,
+                   "Checkpoint to start from; without weights in it, from scratch")
+      ->type_name("DIR")
+      ->required();
+  cli::add_choice<std::string>(
+      *command, "--stage", options->stage,
+      {{"detection", "detection"}, {"alignment", "alignment"}, {"instruction", "instruction"}},
+      "Refuse a recipe of another stage: detection, alignment or instruction")
+      ->type_name("STAGE");
+  command
+      ->add_option("--from", options->from,
+                   "state.safetensors of earlier runs; what they trained is taken over")
+      ->type_name("FILE");
   command->add_option("--out", options->out, "Run folder: checkpoints, logs, the model")
+      ->type_name("DIR")
       ->required();
   command->add_flag("--resume", options->resume, "Go on from the last checkpoint in --out");
   cli::add_device_option(*command, options->device);
-  command->add_option("--threads", options->threads,
-                      "Workers that share a batch; 0: all cores, on cuda one");
-  command->add_option("--seed", options->seed, "Of data order and random choices");
-  command->add_option("--steps", options->steps, "Overrides the recipe's number of steps");
-  command->add_option(
-      "--freeze", options->freeze,
-      "Prefixes of parameters that stay as they are, as llm. for the language model");
+  command
+      ->add_option("-t,--threads", options->threads,
+                   "Workers that share a batch; 0: all cores, on cuda one")
+      ->check(CLI::Range(0, 4096).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Of data order and random choices")
+      ->type_name("S")
+      ->capture_default_str();
+  command->add_option("--steps", options->steps, "Overrides the recipe's number of steps")
+      ->check(CLI::Range(1, 1'000'000'000).description(""))
+      ->type_name("N");
+  command
+      ->add_option("--freeze", options->freeze,
+                   "Prefixes of parameters that stay as they are, as llm. for the language model")
+      ->type_name("PREFIX");
   const auto data = std::make_shared<DataArgs>();
   add_data_options(*command, *data);
   command->add_flag("--skip-wrong", options->skip_wrong,
                     "Leave wrong entries of the data out instead of refusing them");
   command->callback([options, data] {
     if (options->device == Device::kCuda) cli::choose_gpu();
+    check_data_options(*data);
     options->data = sources_of(data->files, *data, true);
     options->validation = sources_of(data->validation, *data, false);
     options->on_note = [](const std::string& note) { std::cerr << note << std::endl; };
-    const auto result = train::train(*options, [](const train::TrainProgress& progress) {
-      print(progress);
-      return true;
-    });
+    options->stop = [](std::int64_t) { return cli::interrupts() > 0; };
+    keep_all_freed_memory();
+    const cli::StoppableAnswer stoppable;  // the first Ctrl-C saves, a second one ends at once
+    const auto result = train::train(*options, print);
+    if (result.stopped) {
+      std::cout << "stopped after step " << result.steps << "; go on with --resume" << std::endl;
+      throw cli::Interrupted{};
+    }
     std::cout << "wrote " << options->out << "/model after " << result.steps << " steps\n";
   });
 }

@@ -26,6 +26,7 @@ struct DataSource {
 /// What to train, from what, and where the results go.
 struct TrainOptions {
   std::string recipe;  ///< a file of models/stages: what the stage does
+  std::string stage;   ///< that the recipe must be of, by name; empty: any
   std::string model;   ///< checkpoint to start from; one without weights starts from scratch
   std::vector<std::string> from;  ///< states of earlier runs whose moved parameters are taken over
   std::string out;                ///< run folder: checkpoints, logs, the trained model
@@ -40,7 +41,9 @@ struct TrainOptions {
   std::vector<DataSource> data;        ///< in place of the recipe's; both empty: its world
   std::vector<DataSource> validation;  ///< in place of the recipe's
   bool skip_wrong = false;  ///< leave wrong entries of the data out instead of refusing them
-  std::function<void(const std::string&)> on_note;  ///< gets a line on what the data hold
+  std::function<void(const std::string&)>
+      on_note;                                  ///< gets a line on what the data hold, or the run
+  std::function<bool(std::int64_t step)> stop;  ///< asked after every step; true ends the run there
 };
 
 /// How far a run is. Losses are means over the steps since the last report.
@@ -59,19 +62,20 @@ struct TrainResult {
   std::int64_t steps = 0;  ///< taken in all, earlier runs included
   double loss = 0;         ///< last reported
   std::map<std::string, double> validation;
-  bool stopped = false;  ///< `on_progress` asked for it
+  bool stopped = false;  ///< `stop` asked for it before the last step
 };
 
-/// Runs one stage; `out` then holds the trained model as a checkpoint directory, `out`/model.
+/// Runs one stage; `out` then holds the trained model as a checkpoint directory, `out`/model,
+/// unless the run was stopped: it leaves its state alone.
 ///
 /// `out`/state.safetensors is written every few minutes, whole or not at all; a killed run goes on
 /// from it with `resume` and ends with the same bits as an unbroken one on as many threads; on a
 /// GPU, which adds in any order, with nearly the same numbers.
 ///
-/// on_progress  called after every report; returning false ends the run with a checkpoint
+/// on_progress  called with every report
 /// throws       Error when a recipe or data are wrong, or when training diverges (the last good
 ///              checkpoint stays)
 TrainResult train(const TrainOptions& options,
-                  const std::function<bool(const TrainProgress&)>& on_progress = nullptr);
+                  const std::function<void(const TrainProgress&)>& on_progress = nullptr);
 
 }  // namespace groma::train

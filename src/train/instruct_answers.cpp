@@ -1,4 +1,5 @@
 #include <cctype>
+#include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -23,21 +24,22 @@ struct Placed {
 };
 
 /// Numbers between brackets at the beginning of `text`, whose length goes to `length`; empty where
-/// there is something else.
-std::vector<int> marker(std::string_view text, size_t& length) {
-  std::vector<int> numbers;
+/// there is something else. Signs and any number of digits belong to them, to be refused by name.
+std::vector<std::string_view> marker(std::string_view text, size_t& length) {
+  std::vector<std::string_view> numbers;
   if (text.empty() || text[0] != '[') return {};
+  const auto skip = [&](size_t at, const auto& belongs) {
+    while (at < text.size() && belongs(static_cast<unsigned char>(text[at]))) ++at;
+    return at;
+  };
+  const auto space = [](unsigned char c) { return c == ' '; };
   for (size_t at = 1;; ++at) {
-    while (at < text.size() && text[at] == ' ') ++at;
-    const auto begin = at;
-    int number = 0;
-    for (; at < text.size() && std::isdigit(static_cast<unsigned char>(text[at])) && at < begin + 6;
-         ++at) {
-      number = 10 * number + (text[at] - '0');
-    }
-    if (at == begin) return {};
-    numbers.push_back(number);
-    while (at < text.size() && text[at] == ' ') ++at;
+    const auto begin = at = skip(at, space);
+    if (at < text.size() && (text[at] == '-' || text[at] == '+')) ++at;
+    const auto end = skip(at, [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (end == at) return {};
+    numbers.push_back(text.substr(begin, end - begin));
+    at = skip(end, space);
     if (at >= text.size()) return {};
     if (text[at] == ']') {
       length = at + 1;
@@ -45,6 +47,17 @@ std::vector<int> marker(std::string_view text, size_t& length) {
     }
     if (text[at] != ',') return {};
   }
+}
+
+/// A box by the number that a marker gives it.
+const json& box_of(std::string_view number, const json& boxes, const std::string& doing) {
+  size_t value = 0;
+  const auto* end = number.data() + number.size();
+  const auto read = std::from_chars(number.data(), end, value);
+  const bool whole = read.ec == std::errc() && read.ptr == end;
+  require(whole && value >= 1 && value <= boxes.size(), doing, ": names region ", number,
+          ", the picture has 1 to ", boxes.size());
+  return boxes[value - 1];
 }
 
 Placed placed(std::string_view text, Speaker speaker, const json& boxes, const std::string& doing) {
@@ -60,11 +73,9 @@ Placed placed(std::string_view text, Speaker speaker, const json& boxes, const s
     }
     if (answers) result.text += "<roi>";
     for (; !numbers.empty(); numbers = marker(text, length)) {
-      for (const int number : numbers) {
-        require(number >= 1 && number <= static_cast<int>(boxes.size()), doing, ": names region ",
-                number, ", the picture has 1 to ", boxes.size());
+      for (const auto number : numbers) {
         result.text += "<box>";
-        result.boxes.push_back(Json(boxes[number - 1]));
+        result.boxes.push_back(Json(box_of(number, boxes, doing)));
       }
       text.remove_prefix(length);
     }

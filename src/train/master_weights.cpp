@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "check.h"
 
@@ -15,6 +16,32 @@ namespace {
 bool decays(const std::string& name, const at::Tensor& value) {
   return value.dim() >= 2 && name.find("embed") == std::string::npos &&
          name.find("_embs") == std::string::npos && name.find("_token") == std::string::npos;
+}
+
+/// Refuses a prefix that no parameter's name begins with: it would say nothing.
+void require_fitting(const std::vector<MasterWeights::Entry>& entries, const char* key,
+                     const std::vector<std::string>& prefixes) {
+  for (const auto& prefix : prefixes) {
+    const bool fits = std::any_of(entries.begin(), entries.end(), [&](const auto& entry) {
+      return entry.name.starts_with(prefix);
+    });
+    if (fits) continue;
+    std::set<std::string> parts;
+    for (const auto& entry : entries) parts.insert(entry.name.substr(0, entry.name.find('.') + 1));
+    require(false, "train: '", prefix, "' of ", key,
+            " fits no parameter of the model; names begin with ",
+            listed({parts.begin(), parts.end()}));
+  }
+}
+
+void require_fitting(const std::vector<MasterWeights::Entry>& entries, const Recipe& recipe) {
+  require_fitting(entries, "\"trainable\"", recipe.trainable);
+  require_fitting(entries, "\"frozen\" or --freeze", recipe.frozen);
+  require_fitting(entries, "\"zeroed\"", recipe.zeroed);
+  require_fitting(entries, "\"bfloat16\"", recipe.bfloat16);
+  std::vector<std::string> rates;
+  for (const auto& [prefix, value] : recipe.optimizer.rates) rates.push_back(prefix);
+  require_fitting(entries, "\"rates\"", rates);
 }
 
 }  // namespace
@@ -43,8 +70,11 @@ MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe, 
     entries.push_back(std::move(entry));
   }
   if (recipe.lora.rank > 0) add_adapters(recipe.lora, seed, device);
+  require_fitting(entries, recipe);
   for (const auto& entry : entries) moving += entry.moves ? entry.value.numel() : 0;
-  require(moving > 0, "train: the recipe's \"trainable\" fits no parameter of the model");
+  require(moving > 0,
+          "train: no parameter moves: \"frozen\", --freeze and \"zeroed\" hold all that ",
+          "\"trainable\" names; leave some of them out");
   gradients = at::zeros({moving}, device);
   int64_t at = 0;
   for (auto& entry : entries) {
@@ -63,13 +93,15 @@ MasterWeights::MasterWeights(const GromaModelImpl& model, const Recipe& recipe, 
 void MasterWeights::add_adapters(const LoraOptions& lora, uint64_t seed, at::Device device) {
   lora_scale = lora.alpha / static_cast<double>(lora.rank);
   const size_t count = entries.size();
+  std::set<std::string> found;
   for (size_t base = 0; base < count; ++base) {
     const std::string name = entries[base].name;
-    const bool fits =
-        name.starts_with("llm.model.layers.") &&
-        std::any_of(lora.targets.begin(), lora.targets.end(),
-                    [&](const auto& target) { return name.ends_with("." + target + ".weight"); });
-    if (!fits) continue;
+    const auto target =
+        std::find_if(lora.targets.begin(), lora.targets.end(), [&](const std::string& one) {
+          return name.starts_with("llm.model.layers.") && name.ends_with("." + one + ".weight");
+        });
+    if (target == lora.targets.end()) continue;
+    found.insert(*target);
     entries[base].moves = false;
     const auto out = entries[base].value.size(0), in = entries[base].value.size(1);
     Entry down, up;
@@ -85,8 +117,11 @@ void MasterWeights::add_adapters(const LoraOptions& lora, uint64_t seed, at::Dev
     entries.push_back(std::move(down));
     entries.push_back(std::move(up));
   }
-  require(!adapters.empty(), "train: the recipe's lora.targets fit no matrix of the language ",
-          "model; give q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+  for (const auto& target : lora.targets) {
+    require(found.contains(target), "train: '", target,
+            "' of lora.targets fits no matrix of the language model; give q_proj, k_proj, v_proj, "
+            "o_proj, gate_proj, up_proj, down_proj");
+  }
 }
 
 void MasterWeights::swap_averages() {

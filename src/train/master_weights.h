@@ -18,7 +18,7 @@ class MasterWeights {
   /// Takes the values of `model`, whose parameters hold float tensors, to `device`.
   ///
   /// seed    of adapters
-  /// throws  Error when nothing moves, or the recipe's adapters fit no matrix
+  /// throws  Error when nothing moves, or one of the recipe's prefixes or its adapters fit nothing
   MasterWeights(const GromaModelImpl& model, const Recipe& recipe, uint64_t seed,
                 at::Device device);
 

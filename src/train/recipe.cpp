@@ -132,7 +132,8 @@ DataSource read_source(const json& object, const std::string& where) {
   in.refuse_unknown();
   require(out.path.empty() != out.world.empty(), where,
           ": a source has either a \"path\" or a \"world\"");
-  require(out.share >= 0, where, ".share is ", out.share, "; it must be above 0");
+  require(out.share >= 0, where, ".share is ", out.share,
+          "; give a number above 0, or none for as often as there are pictures");
   return out;
 }
 
@@ -153,15 +154,33 @@ ScoreHeads score_heads_of(const std::string& name, const std::string& where) {
   return ScoreHeads::kAnnotation;
 }
 
+constexpr const char* kStageNames[] = {"detection", "alignment", "instruction"};
+
 StageKind stage_of(const std::string& name, const std::string& where) {
-  if (name == "detection") return StageKind::kDetection;
-  if (name == "alignment") return StageKind::kAlignment;
-  require(name == "instruction", where, ".stage is '", name,
+  const auto found = std::find(std::begin(kStageNames), std::end(kStageNames), name);
+  require(found != std::end(kStageNames), where, ".stage is '", name,
           "'; it is detection, alignment or instruction");
-  return StageKind::kInstruction;
+  return static_cast<StageKind>(found - std::begin(kStageNames));
+}
+
+/// The losses that a stage knows.
+std::vector<std::string> losses_of(StageKind stage) {
+  if (stage == StageKind::kDetection) return {"detection", "attributes"};
+  return {"answer", "copy", "words", "places", "attention", "bag", "detection"};
+}
+
+void check_losses(const Recipe& recipe, const std::string& path) {
+  const auto known = losses_of(recipe.stage);
+  for (const auto& [name, weight] : recipe.losses) {
+    require(std::find(known.begin(), known.end(), name) != known.end(), path, ".losses.", name,
+            ": this stage has no such loss; it knows ", listed(known));
+    require(weight >= 0, path, ".losses.", name, " is ", weight, "; give a weight of 0 or more");
+  }
 }
 
 }  // namespace
+
+const char* stage_name(StageKind stage) { return kStageNames[static_cast<int>(stage)]; }
 
 double Schedule::at(int64_t step) const {
   if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);
@@ -199,6 +218,7 @@ Recipe read_recipe(const std::string& path) {
   in.read_positive("batch", out.batch);
   in.read_positive("accumulate", out.accumulate);
   in.read("losses", out.losses);
+  check_losses(out, path);
   read_list(in, "phases", [&](const json& item, const std::string& where) {
     out.phases.push_back(read_phase(item, where));
   });
@@ -227,6 +247,24 @@ Recipe read_recipe(const std::string& path) {
   return out;
 }
 
+std::string recipe_changes(const std::string& before, const std::string& now) {
+  const auto old_values = io::parse_json(before, "the recipe before").flatten();
+  const auto new_values = io::parse_json(now, "the recipe now").flatten();
+  std::set<std::string> keys;
+  for (const auto* values : {&old_values, &new_values}) {
+    for (const auto& item : values->items()) keys.insert(item.key());
+  }
+  const auto written = [](const json& values, const std::string& key) {
+    return values.contains(key) ? values.at(key).dump() : std::string("none");
+  };
+  std::string text;
+  for (const auto& key : keys) {
+    const auto was = written(old_values, key), is = written(new_values, key);
+    if (was != is) text += (text.empty() ? "" : "; ") + key + " " + was + ", now " + is;
+  }
+  return text;
+}
+
 double value_for(const std::vector<PrefixValue>& values, const std::string& name, double fallback) {
   size_t longest = 0;
   for (const auto& [prefix, value] : values) {
@@ -236,6 +274,12 @@ double value_for(const std::vector<PrefixValue>& values, const std::string& name
     }
   }
   return fallback;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
 }
 
 bool begins_with_any(const std::string& name, const std::vector<std::string>& prefixes) {

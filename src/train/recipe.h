@@ -13,6 +13,9 @@ namespace groma::train {
 
 enum class StageKind { kDetection, kAlignment, kInstruction };
 
+/// "detection", "alignment" or "instruction".
+const char* stage_name(StageKind stage);
+
 /// A value for all parameters whose name begins with a prefix.
 struct PrefixValue {
   std::string prefix;
@@ -90,9 +93,15 @@ struct Recipe {
 /// throws  Error naming the file and key that is wrong or unknown
 Recipe read_recipe(const std::string& path);
 
+/// What differs between two recipes' texts: "/batch 8, now 4; /ema none, now 0.9"; empty: nothing.
+std::string recipe_changes(const std::string& before, const std::string& now);
+
 /// The value of the longest prefix that `name` begins with.
 double value_for(const std::vector<PrefixValue>& values, const std::string& name, double fallback);
 
 bool begins_with_any(const std::string& name, const std::vector<std::string>& prefixes);
+
+/// "a, b, c", for messages.
+std::string listed(const std::vector<std::string>& names);
 
 }  // namespace groma::train

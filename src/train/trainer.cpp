@@ -1,6 +1,6 @@
 #include <ATen/ATen.h>
-#include <malloc.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -29,14 +29,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Page faults of freshly mapped memory cost a fifth of the time; keep what was used once.
-void keep_freed_memory() {
-  constexpr int kKeep = 512 << 20;
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, kKeep);
-  mallopt(M_TOP_PAD, 64 << 20);
 }
 
 std::shared_ptr<const TrainingData> open_data(const std::vector<DataSource>& sources,
@@ -111,9 +103,11 @@ class Run {
  public:
   Run(const TrainOptions& options, Recipe recipe, at::Device device, int threads, Ranks& ranks);
 
-  TrainResult go(const std::function<bool(const TrainProgress&)>& on_progress);
+  TrainResult go(const std::function<void(const TrainProgress&)>& on_progress);
 
  private:
+  void note_changes(const RunState& before) const;
+  std::string outline() const;
   void start();
   double step(Metrics& sums);
   void pass(int64_t number, std::vector<Told>& told);
@@ -123,8 +117,8 @@ class Run {
   int all_workers() const { return workers_.count() * ranks_.count(); }
   Metrics validate();
   void save();
-  bool report(const std::function<bool(const TrainProgress&)>& on_progress);
-  bool close_step(const std::function<bool(const TrainProgress&)>& on_progress);
+  void report(const std::function<void(const TrainProgress&)>& on_progress);
+  bool close_step(const std::function<void(const TrainProgress&)>& on_progress);
 
   TrainOptions options_;
   Recipe recipe_;
@@ -166,6 +160,7 @@ Run::Run(const TrainOptions& options, Recipe recipe, at::Device device, int thre
     require(read.data == state_.data, "resume '", path,
             "': it learnt from other data; give the same as before");
     state_.step = read.step;
+    note_changes(read);
   } else {
     require(!std::filesystem::exists(path), "train: '", path,
             "' exists already; go on with --resume, or give another --out");
@@ -175,6 +170,17 @@ Run::Run(const TrainOptions& options, Recipe recipe, at::Device device, int thre
   for (int i = 0; i < threads; ++i) {
     replicas_.push_back(std::make_unique<Replica>(start_.config, weights_, recipe_));
   }
+}
+
+/// Says what is other than when the run was saved; a lower rate, say, may well be meant.
+void Run::note_changes(const RunState& before) const {
+  if (!ranks_.first() || !options_.on_note) return;
+  const auto changes = recipe_changes(before.recipe, state_.recipe);
+  if (!changes.empty()) options_.on_note("resume: the recipe was another one: " + changes);
+  if (before.threads == state_.threads) return;
+  options_.on_note("resume: it was run with " + std::to_string(before.threads) +
+                   " threads over all processes, now with " + std::to_string(state_.threads) +
+                   "; only the same number ends with the bits of an unbroken run");
 }
 
 std::vector<Told> Run::of_all(const std::vector<Told>& own) {
@@ -305,7 +311,7 @@ void Run::save() {
   save_due_ = false;
 }
 
-bool Run::report(const std::function<bool(const TrainProgress&)>& on_progress) {
+void Run::report(const std::function<void(const TrainProgress&)>& on_progress) {
   const auto n = static_cast<double>(std::max<int64_t>(summed_, 1));
   progress_.step = state_.step;
   progress_.steps = recipe_.schedule.steps;
@@ -319,21 +325,36 @@ bool Run::report(const std::function<bool(const TrainProgress&)>& on_progress) {
   loss_sum_ = 0;
   summed_ = 0;
   metric_sums_.clear();
-  if (!ranks_.first()) return true;
+  if (!ranks_.first()) return;
   log_->add(progress_);
-  return !on_progress || on_progress(progress_);
+  if (on_progress) on_progress(progress_);
+}
+
+/// One line on what the run is about to do.
+std::string Run::outline() const {
+  int64_t all = 0;
+  for (const auto& entry : weights_.entries) all += entry.value.numel();
+  const auto moving = weights_.gradients.numel();
+  auto data = data_.training->outline();
+  if (data.empty()) data = "world " + recipe_.world;
+  std::ostringstream text;
+  text << "train: " << moving << " of " << all << " parameters move, on " << data << "; steps "
+       << state_.step << " to " << recipe_.schedule.steps << " on "
+       << weights_.gradients.device().str() << " with " << all_workers() << " threads";
+  return text.str();
 }
 
 void Run::start() {
   ranks_.together([&] {
     if (!ranks_.first()) return;
+    if (options_.on_note) options_.on_note(outline());
     log_ = std::make_unique<RunLog>(options_.out, state_.step);
     save();
   });
 }
 
 /// Validates, reports and saves where a step asks for it.   returns false when the run shall end
-bool Run::close_step(const std::function<bool(const TrainProgress&)>& on_progress) {
+bool Run::close_step(const std::function<void(const TrainProgress&)>& on_progress) {
   const bool last = state_.step == recipe_.schedule.steps;
   progress_.validation.clear();
   if (last || state_.step % recipe_.validate_every == 0) {
@@ -341,22 +362,18 @@ bool Run::close_step(const std::function<bool(const TrainProgress&)>& on_progres
   }
   const bool reports =
       last || state_.step % options_.report_every == 0 || !progress_.validation.empty();
-  bool goes_on = true;
-  if (reports) {
-    ranks_.together([&] { goes_on = report(on_progress); });
-    goes_on = ranks_.gather(goes_on ? "" : "stop")[0].empty();
-  }
-  if (last || !goes_on) {
-    ranks_.together([&] { save(); });
-    return goes_on;
-  }
+  if (reports) ranks_.together([&] { report(on_progress); });
   // Weights are saved once their own loss is known to be good: in the next step, before its update.
   const bool due = seconds_since(saved_) > 60 * recipe_.checkpoint_minutes;
-  save_due_ = !ranks_.gather(due ? "due" : "")[0].empty();  // by the first one's clock
-  return true;
+  const bool stop = options_.stop && options_.stop(state_.step);
+  const auto wishes = ranks_.gather(stop ? "stop" : due ? "due" : "");
+  save_due_ = wishes[0] == "due";  // by the first one's clock
+  const bool stopped = !last && std::find(wishes.begin(), wishes.end(), "stop") != wishes.end();
+  if (last || stopped) ranks_.together([&] { save(); });
+  return !stopped;
 }
 
-TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress) {
+TrainResult Run::go(const std::function<void(const TrainProgress&)>& on_progress) {
   TrainResult result;
   start();
   while (state_.step < recipe_.schedule.steps) {
@@ -368,7 +385,8 @@ TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress
     break;
   }
   ranks_.together([&] {
-    if (ranks_.first()) start_.export_model(weights_, options_.out + "/model");
+    const bool exports = ranks_.first() && !result.stopped;
+    if (exports) start_.export_model(weights_, options_.out + "/model");
   });
   result.steps = state_.step;
   result.loss = progress_.loss;
@@ -379,8 +397,16 @@ TrainResult Run::go(const std::function<bool(const TrainProgress&)>& on_progress
 }  // namespace
 
 TrainResult train(const TrainOptions& options,
-                  const std::function<bool(const TrainProgress&)>& on_progress) {
+                  const std::function<void(const TrainProgress&)>& on_progress) {
   auto recipe = read_recipe(options.recipe);
+  const std::string stage = stage_name(recipe.stage);
+  require(options.stage.empty() || options.stage == stage, "train: the stage '", options.stage,
+          "' was asked for, '", options.recipe, "' is a recipe of the stage '", stage,
+          "'; give that stage's recipe, or none but the recipe");
+  require(options.steps >= 0, "train: ", options.steps,
+          " steps; give 1 or more, or 0 for as many as the recipe says");
+  require(options.threads >= 0, "train: ", options.threads,
+          " threads; give 1 or more, or 0 for all cores");
   if (options.steps > 0) recipe.schedule.steps = options.steps;
   recipe.frozen.insert(recipe.frozen.end(), options.freeze.begin(), options.freeze.end());
   recipe.schedule.decay = std::min(recipe.schedule.decay, recipe.schedule.steps);
@@ -388,7 +414,6 @@ TrainResult train(const TrainOptions& options,
           " steps; give 1 or more");
   require(!options.out.empty(), "train: no folder for the results; give --out");
   io::make_folder(options.out);
-  keep_freed_memory();
   at::set_num_threads(1);  // the workers are the threads
   Ranks ranks;
   std::unique_ptr<Run> run;

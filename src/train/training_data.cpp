@@ -10,6 +10,7 @@
 #include "groma/image.h"
 #include "io/file.h"
 #include "train/detection_stage.h"
+#include "train/recipe.h"
 #include "train/worlds/turns.h"
 
 namespace groma::train {
@@ -129,8 +130,10 @@ void TrainingData::share_out() {
   for (const auto& source : sources_) {
     const auto size = static_cast<double>(source.own.images.size());
     shares.push_back(shared ? source.from.share : size);
-    require(shares.back() > 0, "train: the source ",
-            io::quote(source.from.path + source.from.world),
+    const auto name = io::quote(source.from.path + source.from.world);
+    require(source.from.share >= 0, "train: the source ", name, " has a share of ",
+            source.from.share, "; give a number above 0");
+    require(shares.back() > 0, "train: the source ", name,
             " has no share; where worlds take part or one source has a share, all need one");
   }
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
@@ -217,6 +220,16 @@ SceneBatch TrainingData::batch(const WorldOptions& world, std::uint64_t seed, st
   }
   batch.pixels = at::cat(pixels);
   return batch;
+}
+
+std::string TrainingData::outline() const {
+  std::vector<std::string> parts;
+  for (const auto& [from, own, slots] : sources_) {
+    parts.push_back(from.world.empty()
+                        ? from.path + " (" + std::to_string(own.images.size()) + " pictures)"
+                        : "world " + from.world);
+  }
+  return listed(parts);
 }
 
 std::string TrainingData::description() const {

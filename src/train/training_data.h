@@ -39,6 +39,10 @@ class TrainingData {
   SceneBatch batch(const WorldOptions& world, std::uint64_t seed, std::int64_t first,
                    std::int64_t count, int questions = 0) const;
 
+  /// What there is to learn from, for people: "a.json (120 pictures), world shapes"; empty without
+  /// sources.
+  std::string outline() const;
+
   /// What identifies the data: a resumed run must have the same.
   std::string description() const;
 

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "check.h"
 #include "engine.h"
 #include "regions/box_iou.h"
 #include "regions/boxes.h"
@@ -253,6 +254,8 @@ void Interview::expect(const QuestionWriter& writer, const Question& question) {
 
 std::map<std::string, WorldFigure> measure(const std::string& directory,
                                            const FigureOptions& options) {
+  require(options.scenes >= 1, "measure: ", options.scenes, " scenes; give 1 or more");
+  require(options.threads >= 1, "measure: ", options.threads, " threads; give 1 or more");
   LoadOptions load;
   load.threads = 1;
   load.dtype = options.dtype;

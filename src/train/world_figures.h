@@ -12,9 +12,9 @@ namespace groma::train {
 /// What is measured of a checkpoint on held-out scenes of a world.
 struct FigureOptions {
   World world = World::kShapes;
-  int scenes = 300;
+  int scenes = 300;  ///< at least 1
   std::uint64_t seed = 0;
-  int threads = 1;
+  int threads = 1;             ///< scenes at a time, at least 1
   DType dtype = DType::kAuto;  ///< of the computation
 };
 
@@ -35,7 +35,7 @@ struct WorldFigure {
 /// and box); "answer nats": how improbable the model finds the right answers, natural logarithm a
 /// token (its exponential is the perplexity).
 ///
-/// throws    Error when the checkpoint cannot be loaded
+/// throws    Error when the checkpoint cannot be loaded or a number is out of range
 std::map<std::string, WorldFigure> measure(const std::string& directory,
                                            const FigureOptions& options);
 

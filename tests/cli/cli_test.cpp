@@ -104,6 +104,42 @@ TEST_F(Cli, UsageErrorsAreOneLineAndExitWithTwo) {
   expect_one_line(ask({"--image", kPhoto, "-o", file("a.png")}), 2, "/save");
 }
 
+TEST_F(Cli, UsageErrorsOfTrainingAreOneLineAndExitWithTwo) {
+  const auto train = [](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"train", "--config", "a.json", "--model", "a", "--out", "b"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run_groma(all);
+  };
+  expect_one_line(train({"--steps", "0"}), 2, "--steps");
+  expect_one_line(train({"--steps", "-5"}), 2, "--steps");
+  expect_one_line(train({"--threads", "-3"}), 2, "--threads");
+  expect_one_line(train({"--data", "a.json", "--share", "-1"}), 2, "--share");
+  expect_one_line(train({"--share", "1"}), 2, "--share requires --data");
+  expect_one_line(train({"--images", "a"}), 2, "--images is about files, but there are none");
+  expect_one_line(train({"--format", "coco"}), 2, "--format is about files, but there are none");
+  expect_one_line(train({"--stage", "two"}), 2, "none of detection, alignment, instruction");
+}
+
+TEST_F(Cli, UsageErrorsOfWorldsAreOneLineAndExitWithTwo) {
+  const auto worlds = "'foo' is none of shapes, things, both";
+  expect_one_line(run_groma({"measure", "-m", "a", "--scenes", "0"}), 2, "--scenes");
+  expect_one_line(run_groma({"measure", "-m", "a", "--scenes", "-5"}), 2, "--scenes");
+  expect_one_line(run_groma({"measure", "-m", "a", "-t", "-3"}), 2, "--threads");
+  expect_one_line(run_groma({"measure", "-m", "a", "--world", "foo"}), 2, worlds);
+  const auto synth = [](const char* option, const char* value) {
+    return run_groma({"synth", "--out", "a", "--scenes", "1", option, value});
+  };
+  expect_one_line(run_groma({"synth", "--out", "a", "--scenes", "0"}), 2, "--scenes");
+  expect_one_line(synth("--world", "foo"), 2, worlds);
+  expect_one_line(synth("--size", "5"), 2, "--size");
+  expect_one_line(synth("--max-objects", "13"), 2, "--max-objects");
+  expect_one_line(synth("-t", "-1"), 2, "--threads");
+  expect_one_line(run_groma({"tokenizer", "--config", kConfig, "--out", "a"}), 2,
+                  "--text or --world is required");
+  expect_one_line(run_groma({"tokenizer", "--config", kConfig, "--out", "a", "--world", "foo"}), 2,
+                  worlds);
+}
+
 TEST_F(Cli, BadFilesAreOneLineAndExitWithOne) {
   std::ofstream(file("notes.jpg")) << "no picture";
   expect_one_line(ask({"--image", file("missing.jpg"), "-p", "hi"}), 1, "missing.jpg");
@@ -389,6 +425,21 @@ TEST_F(Cli, InterruptStopsTheAnswerAndTheConversationGoesOn) {
   ASSERT_TRUE(terminal.shows("/regions"));
   terminal.type("/quit\r");
   EXPECT_EQ(terminal.finish().code, 0);
+}
+
+TEST_F(Cli, InterruptStopsTrainingWithItsStateSaved) {
+  std::ofstream(file("recipe.json"))
+      << R"({"trainable": ["perceiver."], "losses": {"detection": 1}, "batch": 1,)"
+      << R"( "schedule": {"steps": 1000000}})";
+  Terminal terminal({"train", "--config", file("recipe.json"), "-m", model(), "--out",
+                     file("stopped"), "-t", "1"});
+  ASSERT_TRUE(terminal.shows("parameters move, on world shapes; steps 0 to 1000000"));
+  terminal.type("\x03");
+  EXPECT_TRUE(terminal.shows("stopped after step "));
+  EXPECT_TRUE(terminal.shows("; go on with --resume"));
+  EXPECT_EQ(terminal.finish().code, 130);
+  EXPECT_TRUE(fs::exists(file("stopped") + "/state.safetensors"));
+  EXPECT_FALSE(fs::exists(file("stopped") + "/model"));
 }
 
 TEST_F(Cli, EndOfInputLeaves) {

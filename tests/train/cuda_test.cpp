@@ -20,10 +20,7 @@ std::vector<double> losses_of(TrainOptions options, Device device) {
   options.out += device == Device::kCuda ? "-cuda" : "-cpu";
   options.report_every = 1;
   std::vector<double> losses;
-  train(options, [&](const TrainProgress& progress) {
-    losses.push_back(progress.loss);
-    return true;
-  });
+  train(options, [&](const TrainProgress& progress) { losses.push_back(progress.loss); });
   return losses;
 }
 
@@ -77,11 +74,12 @@ TEST(TrainingOnCuda, ARunGoesOnOnTheOtherDevice) {
   recipe.insert(1, R"("ema": 0.9, "lora": {"rank": 2}, "accumulate": 2, "frozen": ["llm."],)");
   auto options = options_for(folder, recipe, "run");
   options.device = Device::kCuda;
-  options.report_every = 3;
-  EXPECT_TRUE(train(options, [](const TrainProgress&) { return false; }).stopped);
+  options.stop = [](int64_t step) { return step == 3; };
+  EXPECT_TRUE(train(options).stopped);
   options.resume = true;
   options.device = Device::kCpu;
-  EXPECT_EQ(train(options, [](const TrainProgress& at) { return at.step < 6; }).steps, 6);
+  options.stop = [](int64_t step) { return step == 6; };
+  EXPECT_EQ(train(options).steps, 6);
   options.device = Device::kCuda;
   EXPECT_EQ(train(options).steps, 8);
 }

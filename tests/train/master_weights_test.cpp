@@ -150,9 +150,46 @@ TEST(MasterWeights, FrozenParametersDoNotMove) {
   for (const auto& entry : weights.entries) {
     EXPECT_EQ(entry.moves, entry.name.starts_with("img_txt_bridge.")) << entry.name;
   }
-  recipe.lora.rank = 2;
-  recipe.lora.targets = {"nothing"};
-  EXPECT_THROW(MasterWeights(*model_of(config), recipe, 1, at::kCPU), Error);
+}
+
+TEST(MasterWeights, NamesThatFitNothingAreRefused) {
+  const auto model = model_of(testing::tiny_config(kVocabulary));
+  const auto message = [&](const auto& change) -> std::string {
+    Recipe recipe;
+    recipe.trainable = {"llm."};
+    change(recipe);
+    try {
+      const MasterWeights weights(*model, recipe, 1, at::kCPU);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const auto expect = [&](const char* part, const auto& change) {
+    EXPECT_NE(message(change).find(part), std::string::npos) << message(change);
+  };
+  EXPECT_EQ(message([](Recipe&) {}), "");
+  expect(
+      "'lmm.' of \"trainable\" fits no parameter of the model; names begin with extra_lm_head., ",
+      [](Recipe& recipe) { recipe.trainable.push_back("lmm."); });
+  expect("'lmm.' of \"frozen\" or --freeze", [](Recipe& recipe) { recipe.frozen = {"lmm."}; });
+  expect("'lmm.' of \"zeroed\"", [](Recipe& recipe) { recipe.zeroed = {"lmm."}; });
+  expect("'lmm.' of \"bfloat16\"", [](Recipe& recipe) { recipe.bfloat16 = {"lmm."}; });
+  expect("'lmm.' of \"rates\"", [](Recipe& recipe) { recipe.optimizer.rates = {{"lmm.", 2}}; });
+  expect("no parameter moves", [](Recipe& recipe) { recipe.frozen = {"llm."}; });
+  expect("'q_porj' of lora.targets fits no matrix", [](Recipe& recipe) {
+    recipe.lora.rank = 2;
+    recipe.lora.targets = {"v_proj", "q_porj"};
+  });
+}
+
+TEST(MasterWeights, ShippedRecipesFitTheShippedModel) {
+  const std::string models = std::string(GROMA_SOURCE_DIR) + "/models/";
+  const auto start = starting_model(models + "groma-tiny-start", {}, 1);
+  for (const auto& file : std::filesystem::directory_iterator(models + "stages")) {
+    EXPECT_NO_THROW(MasterWeights(*start.model, read_recipe(file.path()), 1, at::kCPU))
+        << file.path();
+  }
 }
 
 }  // namespace

@@ -242,13 +242,24 @@ TEST(TrainingData, SharesOfSourcesAreKept) {
   EXPECT_EQ(own, 750);
 }
 
+TEST(OwnData, SharesBelowNothingAreRefused) {
+  TrainingData::Options options;
+  options.sources.emplace_back().world = "shapes";
+  options.sources[0].share = -1;
+  try {
+    const TrainingData data(options);
+    FAIL() << "a share of -1 was taken";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("has a share of -1; give a number above 0"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 /// Mean loss of the first and of the last reports of a run.
 std::pair<double, double> loss_falls(const TrainOptions& options) {
   std::vector<double> losses;
-  train(options, [&](const TrainProgress& progress) {
-    losses.push_back(progress.loss);
-    return true;
-  });
+  train(options, [&](const TrainProgress& progress) { losses.push_back(progress.loss); });
   return {losses.front(), losses.back()};
 }
 

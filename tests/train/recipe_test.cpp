@@ -40,6 +40,26 @@ TEST(Recipe, WrongKeysAreNamed) {
             std::string::npos);
 }
 
+TEST(Recipe, LossesThatTheStageDoesNotKnowAreRefused) {
+  EXPECT_NE(
+      message_of(R"({"trainable": ["llm."], "losses": {"detektion": 1}})")
+          .find(".losses.detektion: this stage has no such loss; it knows detection, attributes"),
+      std::string::npos);
+  EXPECT_NE(
+      message_of(R"({"stage": "alignment", "trainable": ["llm."], "losses": {"attributes": 1}})")
+          .find("it knows answer, copy, words, places, attention, bag, detection"),
+      std::string::npos);
+  EXPECT_NE(message_of(R"({"trainable": ["llm."], "losses": {"detection": -1}})")
+                .find(".losses.detection is -1"),
+            std::string::npos);
+}
+
+TEST(Recipe, SharesBelowNothingAreRefused) {
+  EXPECT_NE(message_of(R"({"trainable": ["llm."], "data": [{"world": "shapes", "share": -1}]})")
+                .find("data[0].share is -1; give a number above 0"),
+            std::string::npos);
+}
+
 TEST(Recipe, RateRisesHoldsAndFalls) {
   Schedule schedule;
   schedule.steps = 100;
@@ -53,6 +73,15 @@ TEST(Recipe, RateRisesHoldsAndFalls) {
   EXPECT_NEAR(schedule.at(100), 0, 1e-12);
   schedule.cosine = false;
   EXPECT_DOUBLE_EQ(schedule.at(75), 0.5);
+}
+
+TEST(Recipe, ChangesAreNamed) {
+  const std::string before = R"({"batch": 8, "optimizer": {"rate": 0.1}, "trainable": ["llm."]})";
+  EXPECT_EQ(recipe_changes(before, R"({"trainable":["llm."],"batch":8,"optimizer":{"rate":0.1}})"),
+            "");
+  EXPECT_EQ(recipe_changes(before, R"({"batch": 8, "optimizer": {"rate": 0.2, "clip": 2}})"),
+            "/optimizer/clip none, now 2; /optimizer/rate 0.1, now 0.2; "
+            "/trainable/0 \"llm.\", now none");
 }
 
 TEST(Recipe, LongestPrefixCounts) {

@@ -24,10 +24,7 @@ std::string bytes(const std::string& path) {
 void run_and_kill(const TrainOptions& options) {
   const auto child = fork();
   if (child == 0) {
-    train(options, [](const TrainProgress&) {
-      raise(SIGKILL);
-      return true;
-    });
+    train(options, [](const TrainProgress&) { raise(SIGKILL); });
     _exit(0);
   }
   int status = 0;
@@ -103,6 +100,32 @@ TEST(Resume, OtherDataAreRefused) {
   EXPECT_THROW(train(options), Error);
 }
 
+TEST(Resume, AnotherRecipeAndOtherThreadsAreSaid) {
+  RunFolder folder("changed");
+  testing::write_tiny_model(folder);
+  auto options = options_for(folder, testing::kDetection, "run");
+  std::string notes;
+  options.on_note = [&](const std::string& note) { notes += note + "\n"; };
+  options.steps = 1;
+  train(options);
+  options.resume = true;
+  options.steps = 2;
+  notes.clear();
+  train(options);
+  EXPECT_EQ(notes.find("resume:"), std::string::npos) << notes;
+  std::string recipe = testing::kDetection;
+  recipe.replace(recipe.find("1e-3"), 4, "2e-3");
+  options.recipe = folder.write("other.json", recipe);
+  options.threads = 1;
+  options.steps = 3;
+  EXPECT_EQ(train(options).steps, 3);
+  EXPECT_NE(notes.find("the recipe was another one: /optimizer/rate 0.001, now 0.002\n"),
+            std::string::npos)
+      << notes;
+  EXPECT_NE(notes.find("run with 2 threads over all processes, now with 1;"), std::string::npos)
+      << notes;
+}
+
 TEST(Resume, AnotherSeedIsRefused) {
   RunFolder folder("seed");
   testing::write_tiny_model(folder);
@@ -118,6 +141,66 @@ TEST(Resume, AnotherSeedIsRefused) {
     EXPECT_NE(std::string(error.what()).find("run with seed 3, now 4"), std::string::npos)
         << error.what();
   }
+}
+
+TEST(Resume, ARecipeOfAnotherStageIsRefused) {
+  RunFolder folder("stage");
+  testing::write_tiny_model(folder);
+  auto options = options_for(folder, testing::kDetection, "run");
+  options.stage = "alignment";
+  try {
+    train(options);
+    FAIL() << "trained another stage";
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("the stage 'alignment' was asked for"), std::string::npos) << message;
+    EXPECT_NE(message.find("a recipe of the stage 'detection'"), std::string::npos) << message;
+  }
+  options.stage = "detection";
+  options.steps = 1;
+  EXPECT_EQ(train(options).steps, 1);
+}
+
+TEST(Resume, NumbersBelowNothingAreRefused) {
+  RunFolder folder("below");
+  testing::write_tiny_model(folder);
+  const auto options = options_for(folder, testing::kDetection, "run");
+  auto wrong = options;
+  wrong.steps = -1;
+  EXPECT_THROW(train(wrong), Error);
+  wrong = options;
+  wrong.threads = -3;
+  EXPECT_THROW(train(wrong), Error);
+  EXPECT_FALSE(std::filesystem::exists(options.out));
+}
+
+TEST(Resume, AStoppedRunIsSavedAtOnceAndEndsWithTheSameBits) {
+  RunFolder folder("stopped");
+  testing::write_tiny_model(folder);
+  std::string recipe = testing::kDetection;
+  recipe.replace(recipe.find("\"checkpoint_minutes\": 0"), 23, "\"checkpoint_minutes\": 60");
+  auto options = options_for(folder, recipe, "stopped");
+  std::vector<std::string> notes;
+  options.on_note = [&](const std::string& note) { notes.push_back(note); };
+  options.stop = [](int64_t step) { return step == 3; };  // no step that reports
+  const auto stopped = train(options);
+  EXPECT_TRUE(stopped.stopped);
+  EXPECT_EQ(stopped.steps, 3);
+  ASSERT_EQ(notes.size(), 1);
+  EXPECT_NE(notes[0].find("parameters move, on world shapes; steps 0 to 8 on cpu with 2 threads"),
+            std::string::npos)
+      << notes[0];
+  EXPECT_FALSE(std::filesystem::exists(options.out + "/model"));
+  options.resume = true;
+  options.stop = [](int64_t step) { return step == 8; };  // too late: that is the end
+  EXPECT_FALSE(train(options).stopped);
+  ASSERT_EQ(notes.size(), 2);
+  EXPECT_NE(notes[1].find("steps 3 to 8"), std::string::npos) << notes[1];
+  auto unbroken = options_for(folder, recipe, "unbroken");
+  EXPECT_EQ(train(unbroken).steps, 8);
+  EXPECT_EQ(bytes(options.out + "/state.safetensors"), bytes(unbroken.out + "/state.safetensors"));
+  EXPECT_EQ(bytes(options.out + "/model/model.safetensors"),
+            bytes(unbroken.out + "/model/model.safetensors"));
 }
 
 TEST(Resume, AnOldRunIsNotOverwritten) {

@@ -15,7 +15,6 @@ std::pair<double, double> losses_of(const TrainOptions& options) {
   train(options, [&](const TrainProgress& progress) {
     if (first == 0) first = progress.loss;
     last = progress.loss;
-    return true;
   });
   return {first, last};
 }
