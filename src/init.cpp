@@ -5,10 +5,10 @@
 #include <c10/core/InferenceMode.h>
 
 #include <cmath>
-#include <filesystem>
 #include <numbers>
 
 #include "check.h"
+#include "io/new_folder.h"
 #include "io/weights.h"
 #include "language/tokenizer_writer.h"
 
@@ -126,11 +126,9 @@ void initialise(GromaModelImpl& model, uint64_t seed) {
 
 void init_checkpoint(const std::string& config_file, const std::string& directory,
                      const std::string& dtype, uint64_t seed) {
-  namespace fs = std::filesystem;
   const bool known = dtype == "float32" || dtype == "bfloat16" || dtype == "float16";
   require(known, "init: dtype is '", dtype, "'; give float32, bfloat16 or float16");
-  require(!fs::exists(directory) || (fs::is_directory(directory) && fs::is_empty(directory)),
-          "init: '", directory, "' exists and is not an empty folder; give a new one");
+  io::require_new_folder(directory, "init");
   auto config = read_config_file(config_file);
   validate(config);
   config.dtype = dtype;

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "io/mapped_tensor.h"
+#include "io/new_folder.h"
 #include "io/weights.h"
 #include "ops/large_pages.h"
 #include "ops/quantized_linear/kernels.h"
@@ -191,8 +192,7 @@ void adopt_quantized(GromaModelImpl& model, io::TensorMap& tensors, ops::WeightT
 
 void quantize_checkpoint(const std::string& from, ops::WeightType type, ops::Rounding rounding,
                          const std::string& to, const std::function<void(double)>& on_progress) {
-  require(!fs::exists(to) || (fs::is_directory(to) && fs::is_empty(to)),
-          "quantize: ", io::quote(to), " exists and is not an empty folder; give a new one");
+  io::require_new_folder(to, "quantize");
   const c10::InferenceMode no_gradients;
   auto config = read_config(from);
   require(config.quantization == "none", "quantize: ", io::quote(from), " holds ",

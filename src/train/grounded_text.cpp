@@ -34,11 +34,6 @@ std::vector<std::string> words_in(const std::string& text) {
   return result;
 }
 
-std::string lower(std::string text) {
-  for (auto& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 /// The words of an object that a text uses, singular or plural.
 std::vector<std::string> used_words(const SceneObject& object, const std::string& text) {
   std::vector<std::string> result;

@@ -12,6 +12,7 @@
 #include "groma/image.h"
 #include "image/draw.h"
 #include "io/file.h"
+#include "io/new_folder.h"
 #include "train/own_images.h"
 
 namespace groma::train {
@@ -151,9 +152,7 @@ std::string number_of(std::int64_t index) {
 std::int64_t prepare_instruct(const InstructOptions& options) {
   constexpr std::size_t kMostJpeg = std::size_t{1} << 30;
   const fs::path folder(options.folder);
-  require(!fs::exists(folder) || (fs::is_directory(folder) && fs::is_empty(folder)),
-          "prepare requests: ", io::quote(options.folder),
-          " exists and is not an empty folder; give a new one");
+  io::require_new_folder(options.folder, "prepare requests");
   require(options.most_regions >= 1 && options.most_regions <= 100,
           "prepare requests: ", options.most_regions, " regions a picture; give 1 to 100");
   require(options.longest_side >= 64, "prepare requests: pictures of ", options.longest_side,

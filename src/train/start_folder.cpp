@@ -6,6 +6,7 @@
 #include "check.h"
 #include "config.h"
 #include "io/file.h"
+#include "io/new_folder.h"
 #include "language/prompt.h"
 #include "language/tokenizer_writer.h"
 #include "train/detection_stage.h"
@@ -33,10 +34,7 @@ void write_start_folder(const StartOptions& options) {
   namespace fs = std::filesystem;
   constexpr std::size_t kMostConfig = 1 << 20, kMostText = std::size_t{1} << 30;
   constexpr std::int64_t kOtherTokens = 14;  // Groma's new tokens before <r0>
-  const bool fresh = !fs::exists(options.folder) ||
-                     (fs::is_directory(options.folder) && fs::is_empty(options.folder));
-  require(fresh, "make a tokenizer: ", io::quote(options.folder),
-          " exists and is not an empty folder; give a new one");
+  io::require_new_folder(options.folder, "make a tokenizer");
   require(!options.texts.empty() || !options.world.empty(),
           "make a tokenizer: nothing to learn pieces from; give --text or --world");
   const auto config_text = io::read_text_file(options.config, kMostConfig);

@@ -30,11 +30,6 @@ void count(Figures& figures, const std::string& name, bool hit) {
   figures[name].total += 1;
 }
 
-std::string lower(std::string text) {
-  for (auto& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 /// The words of a text, lower case, without punctuation.
 std::vector<std::string> words_in(const std::string& text) {
   std::vector<std::string> words(1);
@@ -63,15 +58,6 @@ int number_in(const std::string& text) {
     if (found != kNumbers.end()) number = static_cast<int>(found - kNumbers.begin());
   }
   return number;
-}
-
-/// All regions that an answer names, in order.
-std::vector<Box> boxes_in(const ChatResult& answer) {
-  std::vector<Box> boxes;
-  for (const auto& phrase : answer.phrases) {
-    for (const auto& region : phrase.regions) boxes.push_back(region.box);
-  }
-  return boxes;
 }
 
 /// One scene in conversation with a model.
@@ -251,6 +237,14 @@ void Interview::expect(const QuestionWriter& writer, const Question& question) {
 }
 
 }  // namespace
+
+std::vector<Box> boxes_in(const ChatResult& answer) {
+  std::vector<Box> boxes;
+  for (const auto& phrase : answer.phrases) {
+    for (const auto& region : phrase.regions) boxes.push_back(region.box);
+  }
+  return boxes;
+}
 
 std::map<std::string, WorldFigure> measure(const std::string& directory,
                                            const FigureOptions& options) {

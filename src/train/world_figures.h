@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "groma/groma.h"
 #include "train/worlds/scene.h"
@@ -38,5 +39,8 @@ struct WorldFigure {
 /// throws    Error when the checkpoint cannot be loaded or a number is out of range
 std::map<std::string, WorldFigure> measure(const std::string& directory,
                                            const FigureOptions& options);
+
+/// All boxes that an answer names, in order.
+std::vector<Box> boxes_in(const ChatResult& answer);
 
 }  // namespace groma::train

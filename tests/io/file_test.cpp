@@ -10,6 +10,7 @@
 
 #include "folders.h"
 #include "io/message.h"
+#include "io/new_folder.h"
 
 namespace groma::io {
 namespace {
@@ -28,6 +29,22 @@ TEST(File, QuoteEscapesControlCharactersAndCuts) {
   EXPECT_EQ(quote("a\x1b[2J\n"), "'a\\x1b[2J\\x0a'");
   EXPECT_EQ(quote("abcdef", 3), "'abc...'");
   EXPECT_EQ(quote("abc", 3), "'abc'");
+}
+
+TEST(NewFolder, WhatHoldsSomethingIsRefused) {
+  const TemporaryFolder folder;
+  const auto message = [](const std::string& path) {
+    return message_of([&] { require_new_folder(path, "write it"); });
+  };
+  const auto inside = (folder.path() / "new").string();
+  EXPECT_NO_THROW(require_new_folder(inside, "write it"));
+  EXPECT_FALSE(fs::exists(inside));
+  EXPECT_NO_THROW(require_new_folder(folder.path().string(), "write it"));
+  write_file(inside, "a file");
+  EXPECT_EQ(message(inside),
+            "write it: '" + inside + "' exists and is not an empty folder; give a new one");
+  EXPECT_TRUE(holds(message(folder.path().string()), "not an empty folder"));
+  EXPECT_TRUE(holds(message(""), "no name"));
 }
 
 TEST(File, MapsWhatWasWritten) {

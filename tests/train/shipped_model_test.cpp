@@ -8,6 +8,7 @@
 #include "groma/groma.h"
 #include "regions/box_iou.h"
 #include "train/scene_batch.h"
+#include "train/world_figures.h"
 #include "train/worlds/questions.h"
 
 // The shipped model answers plain questions about clear pictures, asked as a user asks them:
@@ -31,15 +32,6 @@ std::string words_of(const std::string& text) {
 
 bool says(const ChatResult& answer, const std::string& word) {
   return words_of(answer.text).find(" " + word + " ") != std::string::npos;
-}
-
-/// All boxes that an answer names, in order.
-std::vector<Box> boxes_in(const ChatResult& answer) {
-  std::vector<Box> boxes;
-  for (const auto& phrase : answer.phrases) {
-    for (const auto& region : phrase.regions) boxes.push_back(region.box);
-  }
-  return boxes;
 }
 
 /// Whether an answer is right as a whole: one box too many or one missing is wrong.

@@ -23,14 +23,6 @@ constexpr int kScenes = 250;
 
 std::string number(int object) { return "<r" + std::to_string(object) + ">"; }
 
-std::vector<int> mentioned(const Utterance& utterance) {
-  std::vector<int> objects;
-  for (const auto& mention : utterance.mentions) {
-    objects.insert(objects.end(), mention.objects.begin(), mention.objects.end());
-  }
-  return objects;
-}
-
 std::string words_of(const Utterance& utterance, std::size_t mention) {
   const Mention& it = utterance.mentions[mention];
   return utterance.text.substr(it.begin, it.end - it.begin);

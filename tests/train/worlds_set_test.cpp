@@ -229,8 +229,8 @@ TEST_F(WorldsSet, NothingIsOverwrittenAndNothingHalfDoneRemains) {
     write_set(set, nullptr);
     FAIL() << "overwrote a folder";
   } catch (const Error& error) {
-    EXPECT_EQ(std::string(error.what()),
-              "write scenes: '" + set.folder + "' exists and is no empty folder; name a new one");
+    EXPECT_EQ(std::string(error.what()), "write scenes: '" + set.folder +
+                                             "' exists and is not an empty folder; give a new one");
   }
   const auto broken = options("broken", 200);
   EXPECT_THROW(write_set(broken, [](double) { throw std::runtime_error("stop"); }),

@@ -28,6 +28,9 @@ struct Utterance {
   bool is_list = false;           ///< the mentions may change places with one another
 };
 
+/// Objects of all mentions, one after the other.
+std::vector<int> mentioned(const Utterance& utterance);
+
 enum class Task {
   kRefer,     ///< referring expression -> one box
   kGround,    ///< category -> all its boxes

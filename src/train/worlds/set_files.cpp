@@ -68,15 +68,6 @@ Json refer_line(const SceneRecord& record, const Question& question, std::int64_
   return line;
 }
 
-/// Objects of all mentions, in the order in which "<box>" stands for them.
-std::vector<int> mentioned(const Utterance& utterance) {
-  std::vector<int> objects;
-  for (const auto& mention : utterance.mentions) {
-    objects.insert(objects.end(), mention.objects.begin(), mention.objects.end());
-  }
-  return objects;
-}
-
 std::string with_placeholders(const Utterance& utterance, Speaker speaker) {
   return tagged(utterance, speaker, [](int) { return std::string("<box>"); });
 }

@@ -30,6 +30,14 @@ std::string fill_text(std::string_view pattern, std::string_view words) {
   return fill(pattern, words).text;
 }
 
+std::vector<int> mentioned(const Utterance& utterance) {
+  std::vector<int> objects;
+  for (const auto& mention : utterance.mentions) {
+    objects.insert(objects.end(), mention.objects.begin(), mention.objects.end());
+  }
+  return objects;
+}
+
 Utterance in_order(const Utterance& utterance, std::span<const int> rank) {
   std::vector<Mention> mentions = utterance.mentions;
   for (auto& mention : mentions) {

@@ -1,6 +1,13 @@
 #include "train/worlds/words.h"
 
+#include <cctype>
+
 namespace groma::train {
+
+std::string lower(std::string text) {
+  for (auto& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
 
 std::string plural(const std::string& words) {
   static constexpr std::array<std::array<std::string_view, 2>, 5> kIrregular{

@@ -20,6 +20,9 @@ inline constexpr std::array<std::string_view, 4> kOrdinals{"first", "second", "t
 /// "stars", "crosses", "sheep"; of a phrase its last word.
 std::string plural(const std::string& words);
 
+/// ASCII letters in lower case, all else as it is.
+std::string lower(std::string text);
+
 /// "a" or "an", by the sound that `words` begin with.
 std::string article(const std::string& words);
 

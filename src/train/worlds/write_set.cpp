@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "check.h"
+#include "io/new_folder.h"
 #include "train/worlds/set_files.h"
 #include "train/worlds/set_statistics.h"
 
@@ -34,9 +35,7 @@ class NewFolder {
  public:
   explicit NewFolder(const std::string& path) : path_(path) {
     std::error_code failure;
-    require(!path.empty(), "write scenes: the folder has no name; give one");
-    require(!fs::exists(path_) || (fs::is_directory(path_) && fs::is_empty(path_, failure)),
-            "write scenes: '", path, "' exists and is no empty folder; name a new one");
+    io::require_new_folder(path, "write scenes");
     if (path_.filename().empty()) path_ = path_.parent_path();  // "out/" is "out"
     temporary_ = path_;
     temporary_ += ".partial-" + std::to_string(::getpid());
