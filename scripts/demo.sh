@@ -29,6 +29,6 @@ run() {
   "$@"
 }
 run build/bin/groma info -m "$model"
-run build/bin/groma chat -m "$model" --image "$picture" -p "Where is the cross?" \
+run build/bin/groma chat -m "$model" --image "$picture" -p "Is there a cross?" \
   -o "$out/answer.png" "${options[@]}"
 printf '\nThe answer drawn on the picture: %s\n' "$PWD/$out/answer.png" >&2

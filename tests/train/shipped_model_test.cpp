@@ -149,12 +149,15 @@ TEST(ShippedModel, AnswersTheDemo) {
   Question question;
   question.task = Task::kRefer;
   question.turns.emplace_back();
-  question.turns[0].question.text = "Where is the cross?";
+  question.turns[0].question.text = "Is there a cross?";
   for (std::size_t i = 0; i < scene.objects.size(); ++i) {
     if (scene.objects[i].kind == "cross") question.targets.push_back(static_cast<int>(i));
   }
   ASSERT_EQ(question.targets.size(), 1);
-  EXPECT_TRUE(answers_rightly(shipped_model(), scene, question));
+  std::string prompt;
+  const auto answer = ask(shipped_model(), scene, question, prompt);
+  EXPECT_TRUE(is_right(scene, question, answer)) << answer.tagged;
+  EXPECT_TRUE(says(answer, "yes")) << answer.tagged;
 }
 
 }  // namespace
