@@ -81,13 +81,27 @@ ModelInfo::Stage stage_of(const GromaModelImpl& model, const std::string& name,
     for (const auto& prefix : prefixes) {
       if (!item.key().starts_with(prefix)) continue;
       stage.parameters += item.value().numel();
-      stage.always_float32 = computes_in_float(item.key());
     }
   }
   return stage;
 }
 
-ModelInfo info_of(const GromaModelImpl& model, at::ScalarType file, at::ScalarType compute) {
+/// Memory of the weights where those that do not stay in float32 are `dtype`, or packed.
+int64_t weight_bytes(GromaModelImpl& model, at::ScalarType dtype,
+                     std::optional<ops::WeightType> packed = std::nullopt) {
+  const auto width = static_cast<int64_t>(c10::elementSize(dtype));
+  int64_t bytes = 0;
+  for (const auto& item : model.named_parameters()) {
+    bytes += item.value().numel() * (computes_in_float(item.key()) ? 4 : width);
+  }
+  if (!packed) return bytes;
+  for (const auto& layer : quantized_layers(model, *packed)) {
+    bytes += packed_bytes(layer) - layer.layer->weight.numel() * width;
+  }
+  return bytes;
+}
+
+ModelInfo info_of(GromaModelImpl& model, at::ScalarType file, at::ScalarType compute) {
   const auto& config = model.config;
   ModelInfo info;
   info.stages = {
@@ -99,6 +113,14 @@ ModelInfo info_of(const GromaModelImpl& model, at::ScalarType file, at::ScalarTy
   for (const auto& stage : info.stages) info.parameters += stage.parameters;
   info.file_dtype = name_of(file);
   info.compute_dtype = name_of(compute);
+  if (config.quantization == "none") {
+    info.memory["fp32"] = weight_bytes(model, at::kFloat);
+    info.memory["bf16"] = weight_bytes(model, at::kBFloat16);
+  }
+  for (const auto type : {ops::WeightType::kInt8, ops::WeightType::kInt4}) {
+    if (config.quantization != "none" && config.quantization != groma::name_of(type)) continue;
+    info.memory[groma::name_of(type)] = weight_bytes(model, at::kBFloat16, type);
+  }
   info.image_size = static_cast<int>(config.vision.image_size);
   info.image_tokens = static_cast<int>(config.image_tokens());
   info.queries = static_cast<int>(config.proposer.queries);
@@ -211,8 +233,8 @@ ModelInfo describe(const std::string& directory) {
   adopt_shapes(config, io::shapes_of(tensors));
   validate(config);
   const auto file = main_dtype(tensors);
-  auto info =
-      info_of(GromaModelImpl(config), file, compute_dtype(DType::kAuto, Device::kCpu, file));
+  GromaModelImpl model(config);
+  auto info = info_of(model, file, compute_dtype(DType::kAuto, Device::kCpu, file));
   if (config.quantization != "none") info.file_dtype = info.compute_dtype = config.quantization;
   return info;
 }

@@ -165,6 +165,12 @@ std::vector<QuantizedLayer> quantized_layers(GromaModelImpl& model, ops::WeightT
   return layers;
 }
 
+int64_t packed_bytes(const QuantizedLayer& layer) {
+  int64_t panel = ops::panel_bytes(layer.type, layer.layer->weight.size(1));
+  if (layer.type == ops::WeightType::kInt8) panel += ops::quantized::kPanel * int64_t{4};  // scales
+  return panels_of(layer) * panel;
+}
+
 void adopt_quantized(GromaModelImpl& model, io::TensorMap& tensors, ops::WeightType type,
                      bool stored, at::TensorOptions options,
                      const std::function<void(double)>& on_progress) {

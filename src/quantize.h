@@ -27,6 +27,9 @@ const char* name_of(ops::WeightType type);
 /// The layers that are quantised when most are to become `type`.
 std::vector<QuantizedLayer> quantized_layers(GromaModelImpl& model, ops::WeightType type);
 
+/// Memory of its packed weight.
+int64_t packed_bytes(const QuantizedLayer& layer);
+
 /// Gives every quantised layer its weight and takes the tensors used out of `tensors`, which keep
 /// all others: packed ones as they are, of a file made by `quantize_checkpoint` (`stored`), copied
 /// to large pages; else packed here, which takes a while.

@@ -124,14 +124,15 @@ std::string to_json(const SavedSession& session, const Image& image) {
   return all.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
-SavedSession parse_saved_session(const std::string& saved, const Image& image) {
-  const auto json = io::parse_json(saved, "session");
+SavedSession parse_saved_session(const std::string& saved, const Image& image,
+                                 const std::string& name) {
+  const auto json = io::parse_json(saved, name);
   SavedSession session;
   std::string problem;
   try {
     session = session_from(json, image);
   } catch (const nlohmann::json::exception& error) {
-    problem = error.what();
+    problem = io::reason_of(error);
   }
   require(problem.empty(), kDoing, problem, kDamaged);
   return session;

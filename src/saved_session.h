@@ -30,7 +30,9 @@ std::string to_json(const SavedSession& session, const Image& image);
 
 /// Reads what `to_json` wrote.
 ///
+/// name      stands for the text in messages
 /// throws    Error when it is damaged, of another format or about another picture
-SavedSession parse_saved_session(const std::string& saved, const Image& image);
+SavedSession parse_saved_session(const std::string& saved, const Image& image,
+                                 const std::string& name);
 
 }  // namespace groma

@@ -64,7 +64,7 @@ struct Session::Impl {
               std::map<int, Mask> masks);
   Ranking rank(const std::string& expression);
   std::string save() const;
-  void restore(const std::string& saved);
+  void restore(const std::string& saved, const std::string& name);
 
   /// The regions in pixels.
   std::vector<Region> describe() const;

@@ -23,8 +23,8 @@ std::string Session::Impl::save() const {
   return to_json(saved, image);
 }
 
-void Session::Impl::restore(const std::string& text) {
-  auto saved = parse_saved_session(text, image);
+void Session::Impl::restore(const std::string& text, const std::string& name) {
+  auto saved = parse_saved_session(text, image, name);
   std::vector<float> boxes, scores;
   std::vector<bool> given;
   std::map<int, Mask> masks;
@@ -43,9 +43,9 @@ void Session::Impl::restore(const std::string& text) {
 
 std::string Session::save() const { return impl_->save(); }
 
-void Session::restore(const std::string& saved) try {
+void Session::restore(const std::string& saved, const std::string& name) try {
   const CallScope scope(*impl_->engine);
-  impl_->restore(saved);
+  impl_->restore(saved, name);
 } catch (...) {
   rethrow_with_advice("restore the session");
 }

@@ -83,9 +83,13 @@ ImageAnswer ask(Session& session, const Image& image, const std::string& file,
     print_format({answered}, *args.format, args.label);
     return answered;
   }
-  if (!stream) std::cout << answer.text;
-  std::cout << std::endl;
-  list_phrases(std::cerr, answer);
+  if (is_wordless(answer)) {
+    list_phrases(std::cout, answer);
+  } else {
+    if (!stream) std::cout << answer.text;
+    std::cout << std::endl;
+    list_phrases(std::cerr, answer);
+  }
   if (args.show) show_picture(drawn(image, answered), *args.show);
   if (answer.finish == Finish::kLength) {
     std::cerr << "(cut off after " << answer.generated_ids.size() << " tokens; -n allows more)\n";

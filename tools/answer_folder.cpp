@@ -12,9 +12,12 @@
 #include "answer/answer_json.h"
 #include "answer/file_stems.h"
 #include "check.h"
+#include "commands.h"
 #include "interrupt.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "io/sha256.h"
+#include "output.h"
 
 namespace groma::cli {
 namespace {
@@ -25,13 +28,13 @@ constexpr std::size_t kMostListBytes = 100'000'000;
 constexpr std::size_t kMostAnswerBytes = std::size_t{4} << 30;
 
 bool is_picture_name(const fs::path& file) {
-  auto kind = file.extension().string();
-  std::transform(kind.begin(), kind.end(), kind.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto kind = io::lower_extension(file.string());
   return kind == ".jpg" || kind == ".jpeg" || kind == ".png" || kind == ".webp" || kind == ".bmp";
 }
 
-void add_folder(const fs::path& folder, const fs::path& except, std::vector<PictureFile>& all) {
+/// named     what the names of the pictures begin with
+void add_folder(const fs::path& folder, const fs::path& named, const fs::path& except,
+                std::vector<PictureFile>& all) {
   std::vector<PictureFile> found;
   std::error_code error;
   for (auto at = fs::recursive_directory_iterator(folder, error);
@@ -39,7 +42,8 @@ void add_folder(const fs::path& folder, const fs::path& except, std::vector<Pict
     if (at->is_directory() && !except.empty() && fs::weakly_canonical(at->path()) == except) {
       at.disable_recursion_pending();
     } else if (at->is_regular_file() && is_picture_name(at->path())) {
-      found.push_back({at->path().string(), at->path().lexically_relative(folder).string()});
+      const auto name = named / at->path().lexically_relative(folder);
+      found.push_back({at->path().string(), name.string()});
     }
   }
   require(!error, "list pictures: ", io::quote(folder.string()), ": ", error.message());
@@ -69,23 +73,23 @@ std::vector<ImageAnswer> read_done(const std::string& file) {
 
 /// Makes the folder, or checks that the run which began there asked the same.
 void open_folder(const FolderRun& run) {
-  const auto record = (fs::path(run.folder) / "run.json").string();
-  io::make_folder(run.folder);
+  const auto record = (fs::path(run.args.folder) / "run.json").string();
+  io::make_folder(run.args.folder);
   if (!fs::exists(record)) {
-    require(fs::is_empty(run.folder), "answer: ", io::quote(run.folder),
+    require(fs::is_empty(run.args.folder), "answer: ", io::quote(run.args.folder),
             " is not an empty folder; name another with --out");
     io::write_file(
         record,
         run.asked.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + '\n');
     return;
   }
-  require(run.resume, "answer: ", io::quote(run.folder),
+  require(run.args.resume, "answer: ", io::quote(run.args.folder),
           " holds answers already; go on with --resume or name another folder with --out");
   const auto before = io::read_json(record);
   const auto now = nlohmann::json::parse(one_line(run.asked));
   for (const auto& [key, value] : now.items()) {
     require(before.is_object() && before.contains(key) && before[key] == value, "resume ",
-            io::quote(run.folder), ": ", key, " is ", value.dump(),
+            io::quote(run.args.folder), ": ", key, " is ", value.dump(),
             ", the answers there were made with ",
             before.is_object() && before.contains(key) ? before[key].dump() : "another",
             "; give the same options or name another folder");
@@ -114,7 +118,7 @@ void write_results(const FolderRun& run, const std::map<std::string, ImageAnswer
     if (found != by_name.end()) answers.push_back(found->second);
   }
   for (const auto& file : to_format(answers, *run.format, run.label)) {
-    const auto path = fs::path(run.folder) / file.name;
+    const auto path = fs::path(run.args.folder) / file.name;
     io::make_folder(path.parent_path().string());
     io::write_file(path.string(), file.text);
   }
@@ -122,23 +126,58 @@ void write_results(const FolderRun& run, const std::map<std::string, ImageAnswer
 
 void draw(const FolderRun& run, const std::string& stem, const Image& image,
           const ImageAnswer& answer) {
-  if (run.draw.empty()) return;
-  const auto path = fs::path(run.folder) / "drawn" / (stem + "." + run.draw);
+  if (run.args.draw.empty()) return;
+  const auto path = fs::path(run.args.folder) / "drawn" / (stem + "." + run.args.draw);
   io::make_folder(path.parent_path().string());
-  save_answer(path.string(), image, answer);
+  run.save(path.string(), image, answer);
 }
 
 }  // namespace
 
-std::vector<PictureFile> list_pictures(const std::vector<std::string>& arguments,
-                                       const std::string& except_folder) {
-  const auto except = except_folder.empty() ? fs::path() : fs::weakly_canonical(except_folder);
+bool PictureArgs::many() const {
+  return !folder.empty() || images.size() > 1 || image().starts_with("@") ||
+         fs::is_directory(image());
+}
+
+CLI::Option* add_pictures(CLI::App& command, PictureArgs& args) {
+  add_picture_option(command, args.drawing,
+                     "Draw the answer to a .png, .jpg, .webp, .svg or .html");
+  command.add_option("--out", args.folder, "Folder for the answers about several pictures")
+      ->type_name("DIR");
+  command.add_flag("--resume", args.resume, "Go on with the answers of --out");
+  command.add_option("--draw", args.draw, "Draw each answer in --out: png, jpg, webp, svg or html")
+      ->check(CLI::IsMember({"png", "jpg", "webp", "svg", "html"}).description(""))
+      ->type_name("KIND");
+  return command
+      .add_option("--image", args.images,
+                  "Picture to look at; -: standard input. With --out several, folders with all "
+                  "below them, and @LIST")
+      ->type_name("FILE");
+}
+
+void check_usage(const PictureArgs& args) {
+  if (!args.many()) {
+    if (args.resume || !args.draw.empty()) {
+      throw CLI::ValidationError("--resume and --draw need --out");
+    }
+    return;
+  }
+  if (args.folder.empty()) {
+    throw CLI::ValidationError("several pictures need --out, a folder for the answers");
+  }
+  if (!args.drawing.empty()) {
+    throw CLI::ValidationError("--output is for one picture; --draw is for several");
+  }
+}
+
+std::vector<PictureFile> list_pictures(const PictureArgs& args) {
+  const auto except = args.folder.empty() ? fs::path() : fs::weakly_canonical(args.folder);
   std::vector<PictureFile> all;
-  for (const auto& argument : arguments) {
+  for (const auto& argument : args.images) {
     if (argument.starts_with("@")) {
       add_list(argument.substr(1), all);
     } else if (fs::is_directory(argument)) {
-      add_folder(argument, except, all);
+      add_folder(argument, args.images.size() > 1 ? argument : "", except, all);
     } else {
       all.push_back({argument, argument});
     }
@@ -152,10 +191,27 @@ std::vector<PictureFile> list_pictures(const std::vector<std::string>& arguments
   return all;
 }
 
-int answer_folder(const FolderRun& run,
-                  const std::function<ImageAnswer(const PictureFile&, const Image&)>& answer) {
+nlohmann::ordered_json decided_by(const std::string& command, const ModelArgs& model,
+                                  const RegionOptions& regions) {
+  nlohmann::ordered_json asked = {{"command", command},
+                                  {"model", model.directory},
+                                  {"model_sha256", io::sha256_of_path(model.directory)},
+                                  {"dtype", name_of(model.options.dtype)}};
+  const auto put = [&asked](const char* key, const auto& value) {
+    asked[key] = value ? nlohmann::ordered_json(*value) : nullptr;
+  };
+  put("box_score", regions.box_score);
+  put("nms_iou", regions.nms_iou);
+  put("max_regions", regions.max_regions);
+  asked["tiles"] = regions.tiles;
+  asked["tile_features"] = regions.tile_features;
+  return asked;
+}
+
+void answer_folder(const FolderRun& run,
+                   const std::function<ImageAnswer(const PictureFile&, const Image&)>& answer) {
   open_folder(run);
-  const auto log_file = (fs::path(run.folder) / "answers.jsonl").string();
+  const auto log_file = (fs::path(run.args.folder) / "answers.jsonl").string();
   std::map<std::string, ImageAnswer> by_name;
   for (auto& done : read_done(log_file)) by_name[done.file] = std::move(done);
   AnswerLog log(log_file);
@@ -172,7 +228,7 @@ int answer_folder(const FolderRun& run,
       if (answered.answer.finish == Finish::kCancelled) throw Interrupted();
       draw(run, stems[i], image, answered);
       log.add(answered);
-      std::cout << picture.name << '\t' << answered.answer.text << std::endl;
+      std::cout << picture.name << '\t' << words_of(answered.answer) << std::endl;
       by_name[picture.name] = answered;
     } catch (const Error& error) {
       ++failed;
@@ -181,8 +237,8 @@ int answer_folder(const FolderRun& run,
   }
   write_results(run, by_name);
   std::cerr << by_name.size() << " of " << run.pictures.size() << " pictures answered in "
-            << run.folder << '\n';
-  return failed;
+            << run.args.folder << '\n';
+  if (failed > 0) throw ExitStatus{3};
 }
 
 }  // namespace groma::cli

@@ -6,9 +6,17 @@
 #include <iterator>
 
 #include "check.h"
+#include "io/file.h"
 #include "terminal.h"
 
 namespace groma::cli {
+namespace {
+
+const std::vector<std::pair<std::string, DType>> kDTypes = {
+    {"auto", DType::kAuto},    {"fp32", DType::kFloat32}, {"bf16", DType::kBFloat16},
+    {"fp16", DType::kFloat16}, {"int8", DType::kInt8},    {"int4", DType::kInt4}};
+
+}  // namespace
 
 void add_model_options(CLI::App& command, ModelArgs& args) {
   command.add_option("-m,--model", args.directory, "Folder of the checkpoint")
@@ -28,13 +36,7 @@ void add_device_option(CLI::App& command, Device& device) {
 }
 
 void add_dtype_option(CLI::App& command, DType& dtype) {
-  add_choice<DType>(command, "--dtype", dtype,
-                    {{"auto", DType::kAuto},
-                     {"fp32", DType::kFloat32},
-                     {"bf16", DType::kBFloat16},
-                     {"fp16", DType::kFloat16},
-                     {"int8", DType::kInt8},
-                     {"int4", DType::kInt4}},
+  add_choice<DType>(command, "--dtype", dtype, kDTypes,
                     "fp32, bf16, fp16 (on cuda), int8, int4 or auto: as the files")
       ->type_name("T");
 }
@@ -48,8 +50,17 @@ void add_world_option(CLI::App& command, train::World& world, const std::string&
       ->type_name("W");
 }
 
+std::string name_of(DType dtype) {
+  for (const auto& [name, known] : kDTypes) {
+    if (known == dtype) return name;
+  }
+  return "";
+}
+
 void add_region_options(CLI::App& command, RegionOptions& options) {
-  command.add_option("--box-score", options.box_score, "Regions score above this, 0 to 1")
+  command
+      .add_option("--box-score", options.box_score,
+                  "Regions score above this, 0 to 1; the best one always stays")
       ->check(CLI::Range(0.0, 1.0).description(""))
       ->type_name("S");
   command.add_option("--nms", options.nms_iou, "Of two regions overlapping more, one goes, 0 to 1")
@@ -78,18 +89,23 @@ void add_region_options(CLI::App& command, RegionOptions& options) {
       ->needs("--tiles");
 }
 
-void check_picture_file(const std::string& file) {
+void check_folder_of(const std::string& file) {
   const std::filesystem::path path(file);
-  const auto kinds = {".png", ".jpg", ".jpeg", ".webp", ".svg", ".html"};
-  if (std::find(kinds.begin(), kinds.end(), path.extension()) == kinds.end()) {
-    throw CLI::ValidationError("'" + file +
-                               "' is no picture that can be written: end its name in "
-                               ".png, .jpg, .webp, .svg or .html");
-  }
   const auto folder = path.has_parent_path() ? path.parent_path() : ".";
   if (!std::filesystem::is_directory(folder)) {
     throw CLI::ValidationError("'" + file + "' cannot be written: its folder does not exist");
   }
+}
+
+void check_picture_file(const std::string& file) {
+  const std::initializer_list<std::string> kinds = {".png",  ".jpg", ".jpeg",
+                                                    ".webp", ".svg", ".html"};
+  if (std::find(kinds.begin(), kinds.end(), io::lower_extension(file)) == kinds.end()) {
+    throw CLI::ValidationError("'" + file +
+                               "' is no picture that can be written: end its name in "
+                               ".png, .jpg, .webp, .svg or .html");
+  }
+  check_folder_of(file);
 }
 
 void add_picture_option(CLI::App& command, std::string& file, const std::string& help) {
@@ -109,7 +125,8 @@ void add_format_options(CLI::App& command, std::optional<Format>& format, std::s
       "The same as --format json: a line for every answer");
   command.add_option("--label", label, "In a format, what regions without words are called")
       ->type_name("NAME")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->needs("--format");
 }
 
 Groma load_model(const ModelArgs& args) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "groma/error.h"
 #include "groma/formats.h"
 #include "groma/groma.h"
 #include "train/worlds/scene.h"
@@ -19,6 +20,7 @@ struct ModelArgs {
 void add_model_options(CLI::App& command, ModelArgs& args);
 void add_device_option(CLI::App& command, Device& device);
 void add_dtype_option(CLI::App& command, DType& dtype);
+std::string name_of(DType dtype);
 
 /// An option that takes one of the names of `choices`.
 template <typename T>
@@ -42,6 +44,16 @@ CLI::Option* add_choice(CLI::App& command, const std::string& name, T& value,
 /// --world shapes, things or both.
 void add_world_option(CLI::App& command, train::World& world, const std::string& help);
 
+/// What `read` makes of what the user typed; its Error is one of usage.
+template <typename Read>
+auto as_usage(const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    throw CLI::ValidationError(error.what());
+  }
+}
+
 /// Which candidates become regions: --box-score, --nms, --max-regions.
 void add_region_options(CLI::App& command, RegionOptions& options);
 
@@ -50,6 +62,9 @@ void add_picture_option(CLI::App& command, std::string& file, const std::string&
 
 /// --format, --json (which is --format json) and --label.
 void add_format_options(CLI::App& command, std::optional<Format>& format, std::string& label);
+
+/// Throws CLI::ValidationError unless the folder of `file` exists.
+void check_folder_of(const std::string& file);
 
 /// Throws CLI::ValidationError unless `file` names a picture or page that can be written.
 void check_picture_file(const std::string& file);

@@ -127,7 +127,7 @@ void Conversation::keep(const std::string& file) {
 
 void Conversation::resume(const std::string& file) {
   require(session_.has_value(), "/resume: there is no picture yet; open one with /image FILE");
-  session_->restore(io::read_text_file(unquoted(file), kMostSessionBytes));
+  session_->restore(io::read_text_file(unquoted(file), kMostSessionBytes), unquoted(file));
   last_.reset();
 }
 

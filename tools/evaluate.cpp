@@ -19,7 +19,10 @@ void add_annotation_options(CLI::App& command, eval::AnnotationFile& file) {
   command.add_option("--annotations", file.path, "Annotation file of any kind")->type_name("FILE");
   command
       .add_option_function<std::string>(
-          "--format", [&file](const std::string& name) { file.format = eval::format_named(name); },
+          "--format",
+          [&file](const std::string& name) {
+            file.format = as_usage([&] { return eval::format_named(name); });
+          },
           "groma, mdetr, minigpt, refer, coco, lvis, captions, vg or jsonl; default: by content")
       ->type_name("KIND");
   command.add_option("--instances", file.instances, "instances.json that refs(...).p belongs to")
@@ -118,7 +121,9 @@ void score(ScoreArgs& args) {
   if (!args.metric.empty()) return print(score_files(args), args.json);
   require_option(args.runs.empty() ? "" : args.runs[0], "RUN or --metric");
   if (!args.annotations.path.empty()) args.run.annotations = args.annotations;
-  if (!args.protocol.empty()) args.run.protocol = eval::protocol_named(args.protocol);
+  if (!args.protocol.empty()) {
+    args.run.protocol = cli::as_usage([&] { return eval::protocol_named(args.protocol); });
+  }
   const auto groups = eval::group_runs(args.runs);
   if (groups.size() == 1) return print(eval::score_runs(groups[0], args.run), args.json);
   if (!args.run.out.empty() || args.run.annotations) {
@@ -173,8 +178,8 @@ struct ConvertArgs {
 };
 
 void convert(const ConvertArgs& args) {
-  const auto done =
-      eval::convert_annotations(args.from, eval::format_named(args.to), args.out, args.instances);
+  const auto to = cli::as_usage([&] { return eval::format_named(args.to); });
+  const auto done = eval::convert_annotations(args.from, to, args.out, args.instances);
   print_warnings(done.warnings);
   std::cerr << "groma eval convert: " << name_of(done.from) << " to " << args.to << ": "
             << done.entries << " entries, " << done.boxes << " boxes\n";

@@ -221,7 +221,9 @@ void add_eval_run_command(CLI::App& app) {
   command
       .add_option_function<std::string>(
           "--protocol",
-          [args](const std::string& name) { args->options.protocol = eval::protocol_named(name); },
+          [args](const std::string& name) {
+            args->options.protocol = cli::as_usage([&] { return eval::protocol_named(name); });
+          },
           "rec, lvis-ground, caption, proposals or grounded-chat")
       ->type_name("P")
       ->required();

@@ -19,18 +19,20 @@ std::string grouped(std::int64_t number) {
   return digits;
 }
 
-/// Memory of weights when all but the stages that stay in float32 take `width` bytes a number.
-std::string weights_size(const ModelInfo& info, std::int64_t width) {
+/// "1.5 GiB in bf16" of every dtype, the largest first.
+std::string weights_sizes(const ModelInfo& info) {
   constexpr double kMiB = 1024.0 * 1024;
-  std::int64_t bytes = 0;
-  for (const auto& stage : info.stages) {
-    bytes += stage.parameters * (stage.always_float32 ? 4 : width);
+  std::string out;
+  for (const char* dtype : {"fp32", "bf16", "int8", "int4"}) {
+    const auto found = info.memory.find(dtype);
+    if (found == info.memory.end()) continue;
+    const double mib = static_cast<double>(found->second) / kMiB;
+    char text[60];
+    std::snprintf(text, sizeof(text), "%s%.1f %s in %s", out.empty() ? "" : ", ",
+                  mib < 1024 ? mib : mib / 1024, mib < 1024 ? "MiB" : "GiB", dtype);
+    out += text;
   }
-  const double mib = static_cast<double>(bytes) / kMiB;
-  char text[40];
-  std::snprintf(text, sizeof(text), "%.1f %s", mib < 1024 ? mib : mib / 1024,
-                mib < 1024 ? "MiB" : "GiB");
-  return text;
+  return out;
 }
 
 void print(const ModelInfo& info) {
@@ -40,8 +42,7 @@ void print(const ModelInfo& info) {
   std::printf("%-18s %18s parameters\n\n", "all", grouped(info.parameters).c_str());
   std::printf("files              %s; computes in %s\n", info.file_dtype.c_str(),
               info.compute_dtype.c_str());
-  std::printf("memory of weights  %s in fp32, %s in bf16 or fp16\n", weights_size(info, 4).c_str(),
-              weights_size(info, 2).c_str());
+  std::printf("memory of weights  %s\n", weights_sizes(info).c_str());
   std::printf("picture            %d x %d pixels, %d tokens\n", info.image_size, info.image_size,
               info.image_tokens);
   std::printf("regions            %d proposals, at most %d regions; geometry as %s\n", info.queries,

@@ -19,13 +19,26 @@ enum ExitCode { kDone = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
 /// A parse error in one line, help and version in full.
 int report(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);
-  const auto chosen = app.get_subcommands();
-  if (chosen.empty() && error.get_name() == "RequiredError") {
+  const auto* at = &app;
+  std::string command = "groma";
+  for (auto chosen = app.get_subcommands(); !chosen.empty(); chosen = at->get_subcommands()) {
+    at = chosen.front();
+    command += " " + at->get_name();
+  }
+  std::string unknown;
+  for (const auto& word : at->remaining()) unknown += (unknown.empty() ? "" : " ") + word;
+  const bool no_command = error.get_name() == "RequiredError" && at->get_require_subcommand_min();
+  if (no_command && unknown.empty() && at == &app) {
     std::cerr << app.help();
     return kUsage;
   }
-  const auto command = "groma" + (chosen.empty() ? "" : " " + chosen.front()->get_name());
-  std::cerr << command << ": " << error.what() << "; see " << command << " --help\n";
+  std::string problem = error.what();
+  if (no_command && !unknown.empty()) problem = "there is no command '" + unknown + "'";
+  // CLI11 names them backwards.
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) && !unknown.empty()) {
+    problem = "not expected: " + unknown;
+  }
+  std::cerr << command << ": " << problem << "; see " << command << " --help\n";
   return kUsage;
 }
 

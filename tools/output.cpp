@@ -22,9 +22,11 @@ std::string place(int region, const Box& box) {
 
 }  // namespace
 
-std::string to_json(const std::vector<Region>& regions, const Image& image) {
-  return one_line({{"regions", groma::to_json(regions)},
-                   {"image", {{"width", image.width()}, {"height", image.height()}}}});
+std::string regions_json(const ImageAnswer& answered) {
+  return one_line(
+      {{"regions", groma::to_json(answered.answer.regions)},
+       {"image",
+        {{"file", answered.file}, {"width", answered.width}, {"height", answered.height}}}});
 }
 
 std::string to_json(const ModelInfo& info) {
@@ -36,6 +38,7 @@ std::string to_json(const ModelInfo& info) {
                    {"stages", std::move(stages)},
                    {"file_dtype", info.file_dtype},
                    {"compute_dtype", info.compute_dtype},
+                   {"memory_bytes", info.memory},
                    {"image_size", info.image_size},
                    {"image_tokens", info.image_tokens},
                    {"queries", info.queries},
@@ -44,15 +47,33 @@ std::string to_json(const ModelInfo& info) {
                    {"roi_geometry", info.roi_geometry}});
 }
 
+bool is_wordless(const ChatResult& answer) {
+  return !answer.phrases.empty() && answer.text.find_first_not_of(" \t\r\n") == std::string::npos;
+}
+
+std::string words_of(const ChatResult& answer) {
+  if (!is_wordless(answer)) return answer.text;
+  std::string out;
+  for (const auto& phrase : answer.phrases) {
+    for (const auto& named : phrase.regions) {
+      out += (out.empty() ? "" : "; ") + place(named.region, named.box);
+    }
+  }
+  return out;
+}
+
 void list_phrases(std::ostream& out, const ChatResult& answer) {
+  const bool wordless = is_wordless(answer);
   for (std::size_t i = 0; i < answer.phrases.size(); ++i) {
     const auto& phrase = answer.phrases[i];
     for (const auto& named : phrase.regions) {
       char numbers[80];
       std::snprintf(numbers, sizeof(numbers), "  score %.2f  p %.2f", named.score,
                     std::exp(named.logprob));
-      out << "  " << coloured(phrase.text.empty() ? "(no words)" : phrase.text, i) << "  "
-          << place(named.region, named.box) << numbers << '\n';
+      if (!wordless) {
+        out << "  " << coloured(phrase.text.empty() ? "(no words)" : phrase.text, i) << "  ";
+      }
+      out << place(named.region, named.box) << numbers << '\n';
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <map>
 
+#include "args.h"
 #include "check.h"
 #include "io/file.h"
 
@@ -144,11 +145,7 @@ std::vector<int> parse_numbers(const std::string& text) {
 void add_pointing_options(CLI::App& command, PointingArgs& args) {
   for (const auto& option : kShapeOptions) {
     const auto add = [&args, kind = option.kind](const std::string& text) {
-      try {
-        args.shapes.push_back(parse_shape(kind, text));
-      } catch (const Error& error) {
-        throw CLI::ValidationError(error.what());
-      }
+      args.shapes.push_back(as_usage([&] { return parse_shape(kind, text); }));
     };
     command.add_option_function<std::string>(option.option, add, option.help)
         ->type_name(std::string("[NAME=]") + form_of(option.kind))
@@ -165,8 +162,18 @@ void add_pointing_options(CLI::App& command, PointingArgs& args) {
             name, [&numbers](const std::string& text) { numbers = parse_numbers(text); }, help)
         ->type_name("K,K,...");
   };
-  list("--only", args.only, "Of the regions that propose lists, keep these alone");
-  list("--drop", args.drop, "Of the regions that propose lists, leave these out");
+  list("--only", args.only,
+       "Of the regions that propose lists, keep these alone; they are numbered anew");
+  list("--drop", args.drop,
+       "Of the regions that propose lists, leave these out; the others are numbered anew");
+}
+
+void check_question(std::string prompt, const PointingArgs& args) {
+  require(prompt.find_first_not_of(" \t\r\n") != std::string::npos,
+          "the prompt is empty; ask something");
+  place_names(prompt, args.shapes);
+  require(!args.masked || std::any_of(args.shapes.begin(), args.shapes.end(), has_inside),
+          "--masked: no --polygon or --mask whose outside could be left out; give one");
 }
 
 ReadyQuestion make_ready(Session& session, const Image& image, const std::string& prompt,
@@ -174,8 +181,6 @@ ReadyQuestion make_ready(Session& session, const Image& image, const std::string
   ReadyQuestion ready;
   ready.prompt = prompt;
   const auto order = place_names(ready.prompt, args.shapes);
-  require(!args.masked || std::any_of(args.shapes.begin(), args.shapes.end(), has_inside),
-          "--masked: no --polygon or --mask whose outside could be left out; give one");
   const bool filter = !args.only.empty() || !args.drop.empty();
   const bool boxes_alone =
       std::all_of(args.shapes.begin(), args.shapes.end(),

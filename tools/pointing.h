@@ -28,6 +28,11 @@ struct ReadyQuestion {
   std::vector<Referent> referents;
 };
 
+/// Checks a question as far as that can be done without its picture.
+///
+/// throws    Error for an empty one, or one whose places and shapes do not go together
+void check_question(std::string prompt, const PointingArgs& args);
+
 /// Finds what the shapes mean in the session's picture and chooses its regions as asked.
 ///
 /// throws    Error for a shape that does not fit the picture, or a name that the prompt lacks

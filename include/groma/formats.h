@@ -13,10 +13,10 @@ namespace groma {
 /// What other tools read.
 enum class Format {
   kJson,  ///< one line an image: everything; `read_answers` reads it again
-  /// instances.json, a category for each different phrase; `score` is the confidence, the proposal's
-  /// where no token named the region
+  /// instances.json, a category for each different phrase; `score` is the confidence, the
+  /// proposal's where no token named the region
   kCoco,
-  kYolo,  ///< labels/*.txt, classes.txt, data.yaml
+  kYolo,      ///< labels/*.txt, classes.txt, data.yaml
   kLabelMe,   ///< a json file an image
   kCsv,       ///< a row for each pair of phrase and box, with a header
   kKosmos,    ///< the text of Kosmos-2: <phrase>, <object>, 32 x 32 patches

@@ -74,7 +74,7 @@ struct Region {
 struct NamedRegion {
   int region = 0;  ///< index into `ChatResult::regions`
   Box box;
-  float score = 0;    ///< proposal score, [0, 1]
+  float score = 0;  ///< proposal score, [0, 1]
   /// Natural logarithm of the probability of its token when it was generated; NaN where no token
   /// named it, as in a list of proposals.
   float logprob = 0;
@@ -173,8 +173,9 @@ class Session {
 
   /// Takes up a saved conversation about this very picture, in place of this one.
   ///
+  /// name      stands for the text in messages
   /// throws    Error when the text is damaged or of another picture
-  void restore(const std::string& saved);
+  void restore(const std::string& saved, const std::string& name = "session");
 
   /// Forgets the questions, the answers and the regions; the picture is not encoded again.
   void clear();
@@ -196,13 +197,15 @@ struct ModelInfo {
     std::string
         name;  ///< "vision encoder", "proposer", "region encoder", "projector", "language model"
     std::int64_t parameters = 0;
-    bool always_float32 = false;  ///< whatever the dtype asked for
   };
   std::vector<Stage> stages;
   std::int64_t parameters = 0;
   std::string file_dtype;     ///< of most weights in the files
   std::string compute_dtype;  ///< of the language model as loaded
-  int image_size = 0;         ///< pixels a side of the network's input
+  /// Bytes of the weights by each dtype that they can be loaded as: "fp32", "bf16" (as fp16),
+  /// "int8", "int4".
+  std::map<std::string, std::int64_t> memory;
+  int image_size = 0;  ///< pixels a side of the network's input
   int image_tokens = 0;
   int queries = 0;           ///< proposals before selection
   int region_tokens = 0;     ///< most regions in a conversation

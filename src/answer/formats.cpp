@@ -228,8 +228,8 @@ TextFile csv(const Answers& answers, const std::string& wordless) {
       char numbers[160];
       std::snprintf(numbers, sizeof(numbers), ",%d,%.2f,%.2f,%.2f,%.2f", named.region, named.box.x1,
                     named.box.y1, named.box.x2, named.box.y2);
-      file.text += csv_field(answered.file) + ',' + csv_field(label_of(phrase, wordless)) + numbers +
-                   csv_number(named.score) + csv_number(std::exp(named.logprob)) +
+      file.text += csv_field(answered.file) + ',' + csv_field(label_of(phrase, wordless)) +
+                   numbers + csv_number(named.score) + csv_number(std::exp(named.logprob)) +
                    csv_number(answered.calibration.confidence(named)) + '\n';
     });
   }

@@ -63,6 +63,11 @@ bool read_places(std::string_view text, char between, TypedShape& shape) {
   return text.empty();
 }
 
+/// Whether one lies before the other; of pixels and per cent only the picture can tell.
+bool before(const TypedLength& from, const TypedLength& to) {
+  return from.percent != to.percent || from.value < to.value;
+}
+
 Point in_pixels(const std::pair<TypedLength, TypedLength>& place, const Image& image) {
   const auto pixels = [](const TypedLength& length, int side) {
     return length.percent ? length.value / 100 * static_cast<float>(side) : length.value;
@@ -91,6 +96,12 @@ TypedShape parse_shape(TypedShape::Kind kind, const std::string& text) {
   require(sound, io::quote(text), " is not ", form_of(kind),
           kind == TypedShape::Kind::kBox ? ", four pixel numbers" : ", pixel numbers",
           ", each perhaps with % behind it");
+  if (kind == TypedShape::Kind::kBox) {
+    const auto& from = shape.places[0];
+    const auto& to = shape.places[1];
+    require(before(from.first, to.first) && before(from.second, to.second), io::quote(text),
+            " is empty or reversed; x1 < x2 and y1 < y2 are expected");
+  }
   return shape;
 }
 

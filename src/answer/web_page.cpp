@@ -199,10 +199,12 @@ std::string marked_text(const ChatResult& answer) {
 std::string svg_of(const Image& image, const ImageAnswer& answered) {
   const double unit = unit_of(image);
   const auto width = std::to_string(image.width()), height = std::to_string(image.height());
+  const int times = drawing_scale(image);
   const auto colors = phrase_colors(answered.answer.phrases);
-  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + width + "\" height=\"" +
-                    height + "\" viewBox=\"0 0 " + width + " " + height + "\">\n<title>" +
-                    escape_markup(answered.prompt) + "</title>\n<desc>" +
+  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" +
+                    std::to_string(times * image.width()) + "\" height=\"" +
+                    std::to_string(times * image.height()) + "\" viewBox=\"0 0 " + width + " " +
+                    height + "\">\n<title>" + escape_markup(answered.prompt) + "</title>\n<desc>" +
                     escape_markup(answered.answer.text) + "</desc>\n<image width=\"" + width +
                     "\" height=\"" + height + "\" href=\"" + picture_address(image) + "\"/>\n";
   std::vector<Box> taken;
@@ -249,13 +251,14 @@ Image drawn(const Image& image, const ImageAnswer& answered) {
   for (const auto& referent : answered.referents) {
     pointed_at.emplace_back(referent.box, referent.name);
   }
-  return draw_answer(image, answered.answer, answered.masks, pointed_at);
+  return draw_answer(image, answered.answer, answered.masks, pointed_at, drawing_scale(image));
 }
 
 void save_answer(const std::string& path, const Image& image, const ImageAnswer& answered) {
-  if (path.ends_with(".svg")) {
+  const auto extension = io::lower_extension(path);
+  if (extension == ".svg") {
     io::write_file(path, svg_of(image, answered));
-  } else if (path.ends_with(".html")) {
+  } else if (extension == ".html") {
     io::write_file(path, web_page_of(image, answered));
   } else {
     drawn(image, answered).save(path);

@@ -5,11 +5,9 @@
 #include <png.h>
 
 #include <algorithm>
-#include <cctype>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -186,13 +184,6 @@ void decode_with_opencv(Bytes bytes, cv::Mat& rgb, const std::string& name) {
   cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
 }
 
-std::string lower_extension(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension;
-}
-
 }  // namespace
 
 cv::Mat decode_pixels(Bytes bytes, const ImageHeader& header, const std::string& name) {
@@ -208,7 +199,7 @@ cv::Mat decode_pixels(Bytes bytes, const ImageHeader& header, const std::string&
 }
 
 std::string encode_picture(const Image& image, const std::string& name) {
-  const std::string extension = lower_extension(name);
+  const std::string extension = io::lower_extension(name);
   std::vector<int> options;
   constexpr int kQuality = 95;
   if (extension == ".jpg" || extension == ".jpeg") {

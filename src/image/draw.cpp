@@ -68,11 +68,18 @@ void draw_frame(cv::Mat& picture, const cv::Rect& frame, const cv::Scalar& color
   fill_band(picture, frame, line, color);
 }
 
-/// Draws `marks`, the most important first: it lies on top and its label has the first choice of
-/// place.
-Image draw_marks(const Image& image, const std::vector<Mark>& marks, double text_scale) {
-  cv::Mat picture(image.height(), image.width(), CV_8UC3);
-  std::copy_n(image.data(), picture.total() * picture.elemSize(), picture.data);
+/// Draws `marks` on the image `times` as large, the most important first: it lies on top and its
+/// label has the first choice of place.
+Image draw_marks(const Image& image, std::vector<Mark> marks, double text_scale, int times) {
+  const cv::Mat whole(image.height(), image.width(), CV_8UC3,
+                      const_cast<std::uint8_t*>(image.data()));
+  cv::Mat picture = whole.clone();
+  if (times > 1) cv::resize(whole, picture, {}, times, times, cv::INTER_CUBIC);
+  for (Mark& mark : marks) {
+    for (float* side : {&mark.box.x1, &mark.box.y1, &mark.box.x2, &mark.box.y2}) {
+      *side *= static_cast<float>(times);
+    }
+  }
   const double unit = std::sqrt(static_cast<double>(picture.total())) / 554;  // 1 at 640 x 480
   const int line = std::max(1, static_cast<int>(std::lround(3 * unit)));
 
@@ -113,8 +120,14 @@ Image with_masks(const Image& image, const std::vector<Phrase>& phrases,
 
 }  // namespace
 
+int drawing_scale(const Image& image) {
+  constexpr int kEnough = 448;
+  const int longest = std::max(image.width(), image.height());
+  return (kEnough + longest - 1) / longest;
+}
+
 Image draw_answer(const Image& image, const ChatResult& answer, const std::map<int, Mask>& masks,
-                  const std::vector<std::pair<Box, std::string>>& pointed_at) {
+                  const std::vector<std::pair<Box, std::string>>& pointed_at, int times) {
   std::vector<Mark> marks;
   const auto colors = phrase_colors(answer.phrases);
   std::set<std::pair<int, std::string>> seen;  // what is drawn, by region and label
@@ -127,13 +140,13 @@ Image draw_answer(const Image& image, const ChatResult& answer, const std::map<i
     }
   }
   for (const auto& [box, name] : pointed_at) marks.push_back({box, name, kGiven, 0, true});
-  if (masks.empty()) return draw_marks(image, marks, 1);
-  return draw_marks(with_masks(image, answer.phrases, colors, masks), marks, 1);
+  if (masks.empty()) return draw_marks(image, marks, 1, times);
+  return draw_marks(with_masks(image, answer.phrases, colors, masks), marks, 1, times);
 }
 
-Image draw_regions(const Image& image, const std::vector<Region>& regions) {
+Image draw_regions(const Image& image, const std::vector<Region>& regions, int times) {
   constexpr int kRoomForScores = 300 * 300;
-  const bool scores = image.width() * image.height() >= kRoomForScores;
+  const bool scores = times * times * image.width() * image.height() >= kRoomForScores;
   std::vector<Mark> marks;
   for (std::size_t i = 0; i < regions.size(); ++i) {
     const Region& region = regions[i];
@@ -148,7 +161,7 @@ Image draw_regions(const Image& image, const std::vector<Region>& regions) {
     marks.push_back({region.box, label.str(), color, 0, region.given});
   }
   std::stable_partition(marks.begin(), marks.end(), [](const Mark& mark) { return mark.bold; });
-  return draw_marks(image, marks, 0.8);
+  return draw_marks(image, marks, 0.8, times);
 }
 
 Image thumbnail(const Image& image, int most) {

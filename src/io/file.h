@@ -81,6 +81,9 @@ class AtomicFile {
 /// Writes `contents` as the whole file at `path`; see AtomicFile.
 void write_file(const std::string& path, std::string_view contents);
 
+/// The extension of a file's name in small letters: "a/B.PNG" -> ".png".
+std::string lower_extension(const std::string& path);
+
 /// Makes a folder and those above it where they are missing.
 ///
 /// throws    Error when that fails or a file has the name

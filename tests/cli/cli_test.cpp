@@ -91,6 +91,24 @@ TEST_F(Cli, UsageErrorsAreOneLineAndExitWithTwo) {
   expect_one_line(run_groma({"chat"}), 2, "--model is required");
   expect_one_line(ask({"-p", "hi"}), 2, "--image is required");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--colour"}), 2, "--colour");
+  expect_one_line(run_groma({"frob"}), 2, "groma: there is no command 'frob'; see groma --help");
+  expect_one_line(run_groma({"eval", "frob"}), 2, "groma eval: there is no command 'frob'");
+  expect_one_line(run_groma({"propose", "-m", model(), "--image", kPhoto, "--show", "kitty"}), 2,
+                  "groma propose: not expected: --show kitty");
+  expect_one_line(run_groma({"eval", "run", "--protocol", "bogus"}), 2,
+                  "see groma eval run --help");
+  expect_one_line(run_groma({"eval", "convert", "--annotations", kConfig, "--to", "foo", "-o",
+                             file("foo.json")}),
+                  2, "foo");
+  expect_one_line(ask({"--image", kPhoto, "-p", " "}), 2, "empty");
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--top-p", "0.5"}), 2, "--temp");
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--label", "x"}), 2, "--format");
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--out", file("shown"), "--show", "kitty"}),
+                  2, "--draw");
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--session", file("none/s.json")}), 2,
+                  "folder does not exist");
+  expect_one_line(ask({"--image", kPhoto, "-p", "What is <box>?"}), 2, "<box>");
+  expect_one_line(ask({"--image", kPhoto, "-p", "<box>", "--box", "90,90,10,10"}), 2, "reversed");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "-n", "0"}), 2, "-n");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--temp", "-1"}), 2, "--temp");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--dtype", "int3"}), 2,
@@ -146,7 +164,11 @@ TEST_F(Cli, BadFilesAreOneLineAndExitWithOne) {
   expect_one_line(ask({"--image", file("notes.jpg"), "-p", "hi"}), 1, "notes.jpg");
   expect_one_line(run_groma({"chat", "-m", file("nowhere"), "--image", kPhoto, "-p", "hi"}), 1,
                   "nowhere");
-  expect_one_line(run_groma({"info", "-m", file("nowhere")}), 1, "nowhere");
+  expect_one_line(run_groma({"info", "-m", file("nowhere")}), 1, "nothing is downloaded");
+  expect_one_line(ask({"--image", "https://example.org/a.jpg", "-p", "hi"}), 1, "download it");
+  std::ofstream(file("broken.json")) << "{";
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--session", file("broken.json")}), 1,
+                  "broken.json");
   expect_one_line(run_groma({"propose", "-m", model(), "--image", file("missing.jpg")}), 1,
                   "missing.jpg");
 }
@@ -158,10 +180,9 @@ TEST_F(Cli, TruncatedWeightsAreRefused) {
   expect_one_line(run_groma({"info", "-m", cut.string()}), 1, "model.safetensors");
 }
 
-TEST_F(Cli, BadBoxesAreOneLineAndExitWithOne) {
-  expect_one_line(ask({"--image", kPhoto, "-p", "What is <box>?"}), 1, "<box>");
+TEST_F(Cli, BoxesThatDoNotFitThePictureExitWithOne) {
   expect_one_line(ask({"--image", kPhoto, "-p", "<box>", "--box", "0,0,700,100"}), 1, "600 x 400");
-  expect_one_line(ask({"--image", kPhoto, "-p", "<box>", "--box", "90,90,10,10"}), 1, "reversed");
+  expect_one_line(ask({"--image", kPhoto, "-p", "<box>", "--box", "90%,0,10,10"}), 1, "reversed");
 }
 
 TEST_F(Cli, CudaIsRefusedWhereThereIsNone) {
@@ -176,6 +197,14 @@ TEST_F(Cli, TextGoesToStandardOutputAlone) {
   EXPECT_EQ(outcome.out.find("\033[3"), std::string::npos) << "colours without a terminal";
   EXPECT_EQ(outcome.err.find("\033["), std::string::npos) << "colours without a terminal";
   EXPECT_EQ(outcome.err.find("loading"), std::string::npos) << "a bar without a terminal";
+}
+
+TEST_F(Cli, AnswerWithoutWordsIsItsRegions) {
+  const auto outcome = run_groma({"chat", "-m", kSource + "/models/groma-tiny", "--image",
+                                  kSource + "/tests/data/shapes.png", "-p", "Where is the cross?"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out.substr(0, 1), "r") << outcome.out;
+  EXPECT_EQ(outcome.err, "");
 }
 
 TEST_F(Cli, JsonHasTheDocumentedKeys) {
@@ -257,7 +286,7 @@ TEST_F(Cli, DashReadsImageOrPromptFromStandardInput) {
 }
 
 TEST_F(Cli, AnnotatedPictureIsWritten) {
-  const auto chat_picture = file("chat.png"), propose_picture = file("propose.jpg");
+  const auto chat_picture = file("chat.PNG"), propose_picture = file("propose.jpg");
   EXPECT_EQ(ask({"--image", kPhoto, "-p", "hi", "-n", "4", "-o", chat_picture}).code, 0);
   EXPECT_EQ(bytes_of(chat_picture).substr(1, 3), "PNG");
   EXPECT_EQ(run_groma({"propose", "-m", model(), "--image", kPhoto, "-o", propose_picture}).code,
@@ -310,6 +339,26 @@ TEST_F(Cli, FolderOfPicturesIsAnsweredAndResumed) {
   EXPECT_EQ(Json::parse(bytes_of(out + "/annotations.json"))["images"].size(), 2u);
 }
 
+TEST_F(Cli, PicturesOfSeveralFoldersKeepTheirFolders) {
+  for (const char* name : {"left", "right"}) {
+    fs::create_directories(file(name));
+    fs::copy(kPhoto, file(name) + "/a.jpg");
+  }
+  const auto out = file("both");
+  const auto outcome =
+      run_groma({"propose", "-m", model(), "--box-score", "0", "--image", file("left"),
+                 file("right"), "--out", out, "--format", "yolo", "--draw", "svg"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const auto log = bytes_of(out + "/answers.jsonl");
+  EXPECT_EQ(lines(log), 2u);
+  EXPECT_NE(log.find("right/a.jpg"), std::string::npos) << log;
+  EXPECT_TRUE(fs::exists(out + "/data.yaml"));
+  const auto record = Json::parse(bytes_of(out + "/run.json"));
+  EXPECT_EQ(record["command"], "propose");
+  EXPECT_EQ(record["dtype"], "auto");
+  EXPECT_EQ(record["model_sha256"].get<std::string>().size(), 64u);
+}
+
 TEST_F(Cli, SeveralPicturesNeedAFolder) {
   expect_one_line(ask({"--image", kPhoto, kPhoto, "-p", "hi"}), 2, "--out");
   expect_one_line(ask({"--image", kPhoto, kPhoto, "-p", "hi", "--out", file("twice")}), 1, "twice");
@@ -328,6 +377,7 @@ TEST_F(Cli, ProposeListsRegionsBestFirst) {
   with_json.push_back("--json");
   const auto json = Json::parse(run_groma(with_json).out);
   ASSERT_EQ(json["regions"].size(), 3u);
+  EXPECT_EQ(json["image"]["file"], kPhoto);
   EXPECT_GE(json["regions"][0]["score"], json["regions"][1]["score"]);
   EXPECT_GE(json["regions"][1]["score"], json["regions"][2]["score"]);
 }
@@ -341,6 +391,34 @@ TEST_F(Cli, InfoAddsUp) {
   EXPECT_EQ(json["image_size"], 112);
   EXPECT_EQ(json["queries"], 20);
   EXPECT_EQ(json["file_dtype"], "float32");
+  EXPECT_EQ(json["memory_bytes"]["fp32"], 4 * sum);
+  EXPECT_LT(json["memory_bytes"]["int4"], json["memory_bytes"]["int8"]);
+  EXPECT_LT(json["memory_bytes"]["int8"], json["memory_bytes"]["bf16"]);
+}
+
+TEST_F(Cli, InfoKnowsTheMemoryOfQuantisedWeights) {
+  const auto whole = Json::parse(run_groma({"info", "-m", model(), "--json"}).out);
+  for (const std::string type : {"int8", "int4"}) {
+    const auto made = run_groma({"quantize", "-m", model(), "--type", type, "--out", file(type)});
+    ASSERT_EQ(made.code, 0) << made.err;
+    const auto info = Json::parse(run_groma({"info", "-m", file(type), "--json"}).out);
+    EXPECT_EQ(info["memory_bytes"], (Json{{type, whole["memory_bytes"][type]}}));
+    // The file is the weights and a header.
+    const auto weights = static_cast<double>(info["memory_bytes"][type].get<long long>());
+    EXPECT_NEAR(static_cast<double>(fs::file_size(file(type) + "/model.safetensors")), weights,
+                0.05 * weights);
+    EXPECT_NE(run_groma({"info", "-m", file(type)}).out.find("MiB in " + type), std::string::npos);
+  }
+}
+
+TEST_F(Cli, BenchReportsTheModelsMemoryAlone) {
+  const auto outcome = run_groma({"bench", "-m", model(), "-t", "2", "--prefill", "8", "--decode",
+                                  "2", "--follow-up", "2", "--repeats", "1", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto json = Json::parse(outcome.out);
+  EXPECT_GT(json["peak_memory_gib"], 0);
+  EXPECT_LT(json["peak_memory_gib"], 1) << "the memory's speed is measured with 1 GiB";
+  EXPECT_GT(json["limits"]["memory_gigabytes_per_second"], 0);
 }
 
 TEST_F(Cli, InitWritesTheDtypeAskedForAndRepeatsItself) {

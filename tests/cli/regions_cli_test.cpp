@@ -80,10 +80,10 @@ TEST_F(CliRegions, NamesInThePromptSpeakOfTheirShapes) {
   EXPECT_EQ(json["referents"][0]["box"], (Json{10, 20, 200, 220}));
   EXPECT_EQ(json["referents"][1]["box"], (Json{300, 200, 600, 400}));
   EXPECT_EQ(json["referents"][2]["name"], "dog");
-  expect_refusal({"--box", "dog=1,2,30,40", "--box", "dog=1,2,30,40"}, 1, "two shapes");
+  expect_refusal({"--box", "dog=1,2,30,40", "--box", "dog=1,2,30,40"}, 2, "two shapes");
   const auto unused = run("chat", {"--image", kPhoto, "-p", "Is it <box>?", "--box", "1,2,30,40",
                                    "--box", "cat=1,2,30,40"});
-  EXPECT_EQ(unused.code, 1);
+  EXPECT_EQ(unused.code, 2);
   EXPECT_NE(unused.err.find("{cat}"), std::string::npos) << unused.err;
 }
 
@@ -112,8 +112,8 @@ TEST_F(CliRegions, ShapesThatCannotBeAreOneLine) {
   expect_refusal({"--points", "-5,5"}, 1, "has no point");
   expect_refusal({"--polygon", "0,0;50,60;50,0;0,50"}, 1, "meet");
   expect_refusal({"--polygon", "0,0;50,60"}, 1, "2 different corners");
-  expect_refusal({"--point", "cup=5,5"}, 1, "speaks of 'cup'");
-  expect_refusal({"--point", "5,5", "--masked"}, 1, "--polygon or --mask");
+  expect_refusal({"--point", "cup=5,5"}, 2, "speaks of 'cup'");
+  expect_refusal({"--point", "5,5", "--masked"}, 2, "--polygon or --mask");
   expect_refusal({"--mask", file("none.png")}, 1, "none.png");
   expect_refusal({"--mask", kSource + "/tests/data/shapes.png"}, 1, "same size");
   expect_refusal({"--only", "5,x"}, 2, "'5,x'");

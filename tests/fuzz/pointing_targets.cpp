@@ -62,10 +62,10 @@ void pointing(std::string_view input) {
 void saved_session(std::string_view input) {
   static const auto image = gray_picture(6, 4);
   accepted([&] {
-    const auto session = parse_saved_session(std::string(input), image);
+    const auto session = parse_saved_session(std::string(input), image, "input");
     if (memory_runs_out()) return;
     const auto text = to_json(session, image);
-    promise(to_json(parse_saved_session(text, image), image) == text,
+    promise(to_json(parse_saved_session(text, image, "saved"), image) == text,
             "a saved session survives being written");
     for (const auto& region : session.regions) {
       promise(region.mask.width == 0 || region.mask.inside.size() == 24, "masks fit the picture");

@@ -117,6 +117,17 @@ TEST(Draw, AnyBoxAndAnySizeIsSafe) {
   }
 }
 
+TEST(Draw, SmallPicturesCanBeEnlargedForTheirLabels) {
+  EXPECT_EQ(drawing_scale(gray(1, 448)), 1);
+  EXPECT_EQ(drawing_scale(gray(447, 10)), 2);
+  const Image small = gray(224, 224);
+  ChatResult answer;
+  answer.phrases = {phrase("x", {{0, {20, 100, 200, 200}}})};
+  const Image drawn = draw_answer(small, answer, {}, {}, drawing_scale(small));
+  EXPECT_EQ(drawn.width(), 448);
+  EXPECT_EQ(pixel(drawn, 40, 300), kOrange) << "the boxes grow with it";
+}
+
 TEST(Draw, WhatWasPointedAtStandsOut) {
   const auto plain = draw_answer(gray(640, 480), {});
   const auto pointed = draw_answer(gray(640, 480), {}, {}, {{{50, 60, 150, 160}, ""}});
