@@ -26,6 +26,7 @@ Ranking Session::Impl::rank(const std::string& expression) {
   ChatOptions options;
   options.max_new_tokens = static_cast<int>(named.size()) + 3;  // room in the cache
   auto asked = open(locating(expression), at::empty({0, 4}), options);
+  require_finite(asked.task.logits);
   const auto begins = asked.task.logits.softmax(0);
   const auto region = begins[special.roi_begin].item<float>();
   const auto phrase = begins[special.phrase_begin].item<float>();
@@ -41,6 +42,7 @@ Ranking Session::Impl::rank(const std::string& expression) {
   begun.ids.insert(begun.ids.end(), answer.begin(), answer.end());
   begun.feature_of.insert(begun.feature_of.end(), answer.size(), -1);
   const auto logits = logits_from(begun, static_cast<int64_t>(begun.ids.size()) - 1)[0];
+  require_finite(logits);
 
   Ranking ranking;
   ranking.present = region + phrase;

@@ -21,6 +21,12 @@ void validate(const ChatOptions& options) {
   require(options.top_k >= 0, "chat: top_k is ", options.top_k, "; give 0 (all) or more");
 }
 
+void require_finite(const at::Tensor& logits) {
+  require(at::isfinite(logits).all().item<bool>(),
+          "choose a token: the model's logits hold NaN or infinity; its weights are damaged or too "
+          "large for this dtype: get them again or compute in fp32");
+}
+
 AnswerGrammar::AnswerGrammar(const SpecialIds& special, const LanguageConfig& language,
                              int64_t regions, bool constrain)
     : special_(special), regions_(regions), constrain_(constrain), named_(regions, false) {
@@ -113,6 +119,7 @@ struct Running {
 /// Takes the next token of an answer; returns false when the answer has ended.
 bool take_token(Running& run, const SpecialIds& special) {
   auto& task = *run.task;
+  require_finite(task.logits);
   run.grammar.mask(task.logits);
   const auto id = run.sampler.pick(task.logits);
   const auto logprob = task.logits[id].item<float>() - task.logits.logsumexp(0).item<float>();

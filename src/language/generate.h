@@ -17,6 +17,9 @@ namespace groma {
 /// Throws an Error naming the option whose value is out of range.
 void validate(const ChatOptions& options);
 
+/// Throws an Error when one of the model's logits is NaN or infinite.
+void require_finite(const at::Tensor& logits);
+
 /// Which tokens may come next in an answer about `regions` regions.
 ///
 /// Constrained, an answer names only regions that exist, holds no token that belongs to prompts,

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "check.h"
 #include "ops/nms.h"
 #include "regions/boxes.h"
 
@@ -33,6 +34,10 @@ at::Tensor fuse_scores(const at::Tensor& coco_logits, const at::Tensor& sa1b_log
 
 Selection select_regions(const at::Tensor& boxes_cxcywh, const at::Tensor& scores,
                          const at::Tensor& user_boxes, const SelectConfig& config) {
+  require(
+      at::isfinite(boxes_cxcywh).all().item<bool>() && at::isfinite(scores).all().item<bool>(),
+      "choose regions: the model's boxes or scores hold NaN or infinity; its weights are damaged "
+      "or too large for this dtype: get them again or compute in fp32");
   Selection out;
   out.candidate_boxes = at::cat({boxes_cxcywh, user_boxes.to(boxes_cxcywh.options())});
   out.candidate_scores = at::cat({scores, at::ones({user_boxes.size(0)}, scores.options())});

@@ -26,6 +26,7 @@ at::Tensor fuse_scores(const at::Tensor& coco_logits, const at::Tensor& sa1b_log
 /// user_boxes    [U, 4] cxcywh in [0, 1], may be empty: they take part with score 1
 /// returns       kept by descending score, at most `max_regions`; the one best candidate when none
 ///               passes
+/// throws        Error when boxes or scores are not finite
 /// source        reference groma/model/groma.py
 Selection select_regions(const at::Tensor& boxes_cxcywh, const at::Tensor& scores,
                          const at::Tensor& user_boxes, const SelectConfig& config);

@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 
+#include "io/message.h"
+
 namespace groma {
 namespace {
 
@@ -57,6 +59,14 @@ TEST(AnswerGrammar, InsideARegionListNamesEachRegionOnceThenCloses) {
   EXPECT_FALSE(grammar.in_roi());
   grammar.accept(12);  // a new list begins anew
   EXPECT_EQ(allowed(grammar), (std::vector<int64_t>{15, 16}));
+}
+
+TEST(Logits, ThatAreNotFiniteAreRefused) {
+  EXPECT_NO_THROW(require_finite(at::tensor({0.f, -1e30f})));
+  for (const float value : {NAN, INFINITY, -INFINITY}) {
+    const auto refusal = testing::message_of([&] { require_finite(at::tensor({0.f, value})); });
+    EXPECT_TRUE(testing::holds(refusal, "the model's logits hold NaN or infinity"));
+  }
 }
 
 TEST(AnswerGrammar, UnconstrainedAllowsEverything) {

@@ -3,9 +3,11 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "init.h"
+#include "io/message.h"
 #include "model.h"
 #include "regions/boxes.h"
 #include "regions/select.h"
@@ -48,6 +50,17 @@ TEST(Select, UserBoxesComeFirstAndSuppress) {
   const auto chosen = select_regions(boxes, scores, user, SelectConfig{});
   EXPECT_EQ(largest_difference(chosen.kept, at::tensor({2, 1}, at::kLong)), 0);
   EXPECT_EQ(chosen.scores[0].item<float>(), 1.f);
+}
+
+TEST(Select, RefusesWhatIsNotFinite) {
+  const auto refusal = [](float side, float score) {
+    return testing::message_of([&] {
+      select_regions(box_table({0.5f, 0.5f, side, 0.4f}), at::tensor({score}), at::empty({0, 4}),
+                     SelectConfig{});
+    });
+  };
+  EXPECT_TRUE(testing::holds(refusal(NAN, 0.9f), "boxes or scores hold NaN or infinity"));
+  EXPECT_TRUE(testing::holds(refusal(0.4f, NAN), "boxes or scores hold NaN or infinity"));
 }
 
 TEST(Select, TakesTheBestWhenNonePasses) {
