@@ -1,9 +1,11 @@
 #include "config.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -213,8 +215,15 @@ TEST_F(ConfigTest, RefusesWhatIsNoConfig) {
   EXPECT_TRUE(holds(message_of([&] { read_text(std::string(200'000, '[')); }), "nested deeper"));
   EXPECT_TRUE(
       holds(message_of([&] { read_text(std::string(10'000'001, ' ')); }), "more than 10000000"));
-  const auto missing = message_of([&] { read_config((folder_.path() / "none").string()); });
+  const auto nowhere = message_of([&] { read_config((folder_.path() / "none").string()); });
+  EXPECT_TRUE(holds(nowhere, "there is no such folder"));
+  std::filesystem::create_directory(folder_.path() / "empty");
+  const auto missing = message_of([&] { read_config((folder_.path() / "empty").string()); });
   EXPECT_TRUE(holds(missing, "config.json': No such file"));
+  const auto pipe = folder_.path() / "empty" / "config.json";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const auto waiting = message_of([&] { read_config((folder_.path() / "empty").string()); });
+  EXPECT_TRUE(holds(waiting, "found a pipe or device"));
 }
 
 /// Shapes of a checkpoint that agrees with `unusual`.

@@ -46,6 +46,11 @@ struct stat status_of(const Descriptor& file, const std::string& path) {
   return status;
 }
 
+void refuse_more_than(std::size_t max_bytes, std::size_t bytes, const std::string& path) {
+  require(bytes <= max_bytes, "read ", quote(path), ": more than ", max_bytes,
+          " bytes, at most that many are read; check that this is the right file");
+}
+
 /// The path of the file itself where `path` is a link, so that a rename replaces the file.
 std::string follow_links(const std::string& path) {
   std::error_code error;
@@ -134,9 +139,14 @@ std::string read_text_file(const std::string& path, std::size_t max_bytes) {
     require(count >= 0, "read ", quote(path), ": ", reason(errno));
     if (count == 0) return text;
     text.append(buffer, static_cast<std::size_t>(count));
-    require(text.size() <= max_bytes, "read ", quote(path), ": more than ", max_bytes,
-            " bytes, at most that many are read; check that this is the right file");
+    refuse_more_than(max_bytes, text.size(), path);
   }
+}
+
+std::string read_regular_file(const std::string& path, std::size_t max_bytes) {
+  const auto file = MappedFile::open(path);
+  refuse_more_than(max_bytes, file->size(), path);
+  return std::string(file->bytes());
 }
 
 AtomicFile::AtomicFile(const std::string& path) : path_(follow_links(path)) {

@@ -46,6 +46,10 @@ class MappedFile {
 /// throws    Error when it is missing, unreadable, a folder or larger
 std::string read_text_file(const std::string& path, std::size_t max_bytes);
 
+/// The same of a regular file alone: a pipe among a checkpoint's files would keep the program
+/// waiting.
+std::string read_regular_file(const std::string& path, std::size_t max_bytes);
+
 /// Writes a file whole or not at all.
 ///
 /// Bytes go to a hidden temporary file in the same folder, which takes the final name in `commit`

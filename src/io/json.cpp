@@ -50,7 +50,7 @@ nlohmann::json parse_json(const std::string& text, const std::string& name) {
 }
 
 nlohmann::json read_json(const std::string& path, std::size_t max_bytes) {
-  return parse_json(read_text_file(path, max_bytes), path);
+  return parse_json(read_regular_file(path, max_bytes), path);
 }
 
 }  // namespace groma::io

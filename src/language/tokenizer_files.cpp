@@ -160,7 +160,7 @@ TokenizerFiles read_tokenizer_files(const std::string& directory) {
   refuse_unsupported(config);
 
   TokenizerFiles files;
-  files.model = parse_sentencepiece(io::read_text_file(model_path, kLargestModel), model_path);
+  files.model = parse_sentencepiece(io::read_regular_file(model_path, kLargestModel), model_path);
   files.legacy = config.flag("legacy", true);
   files.add_bos = config.flag("add_bos_token", true);
   files.add_eos = config.flag("add_eos_token", false);

@@ -39,6 +39,12 @@ class Reader {
     require(out > 0, where_, ".", key, " is ", out, "; it must be above 0");
   }
 
+  template <typename T>
+  void read_not_negative(const char* key, T& out) {
+    read(key, out);
+    require(out >= 0, where_, ".", key, " is ", out, "; it must be 0 or more");
+  }
+
   bool has(const char* key) {
     asked_.insert(key);
     return object_.contains(key);
@@ -75,9 +81,9 @@ Schedule read_schedule(Reader in) {
   Schedule out;
   in.read_positive("steps", out.steps);
   out.decay = out.steps;
-  in.read("warmup", out.warmup);
-  in.read("decay", out.decay);
-  in.read("final_share", out.final_share);
+  in.read_not_negative("warmup", out.warmup);
+  in.read_not_negative("decay", out.decay);
+  in.read_not_negative("final_share", out.final_share);
   std::string shape = "cosine";
   in.read("shape", shape);
   require(shape == "cosine" || shape == "linear", in.where(), ".shape is '", shape,
@@ -92,7 +98,7 @@ OptimizerOptions read_optimizer(Reader in) {
   in.read_positive("rate", out.rate);
   in.read("betas", out.betas);
   in.read_positive("epsilon", out.epsilon);
-  in.read("weight_decay", out.weight_decay);
+  in.read_not_negative("weight_decay", out.weight_decay);
   in.read_positive("clip", out.clip);
   out.rates = prefix_values(in, "rates");
   in.refuse_unknown();

@@ -36,6 +36,9 @@ TEST(Recipe, WrongKeysAreNamed) {
             std::string::npos);
   EXPECT_NE(message_of(R"({"trainable": ["llm."], "batch": 0})").find(".batch is 0"),
             std::string::npos);
+  EXPECT_NE(message_of(R"({"trainable": ["llm."], "schedule": {"steps": 9, "decay": -1}})")
+                .find(".schedule.decay is -1; it must be 0 or more"),
+            std::string::npos);
   EXPECT_NE(message_of(R"({"batch": 8})").find(".trainable names no parameters"),
             std::string::npos);
 }
