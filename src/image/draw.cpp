@@ -73,8 +73,8 @@ void draw_frame(cv::Mat& picture, const cv::Rect& frame, const cv::Scalar& color
 Image draw_marks(const Image& image, std::vector<Mark> marks, double text_scale, int times) {
   const cv::Mat whole(image.height(), image.width(), CV_8UC3,
                       const_cast<std::uint8_t*>(image.data()));
-  cv::Mat picture = whole.clone();
-  if (times > 1) cv::resize(whole, picture, {}, times, times, cv::INTER_CUBIC);
+  cv::Mat picture;
+  cv::resize(whole, picture, {}, times, times, cv::INTER_CUBIC);  // a copy where times is 1
   for (Mark& mark : marks) {
     for (float* side : {&mark.box.x1, &mark.box.y1, &mark.box.x2, &mark.box.y2}) {
       *side *= static_cast<float>(times);
