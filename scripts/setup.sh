@@ -22,7 +22,7 @@ cuda_wheels=(
 packages=(
   g++ cmake ninja-build git ca-certificates python3 python3-pip
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libjpeg-dev libpng-dev
-  libjpeg-dev libpng-dev libfreetype-dev
+  libwebp-dev libfreetype-dev
   libsentencepiece-dev nlohmann-json3-dev libcli11-dev libedit-dev
   libgtest-dev libbenchmark-dev libopenmpi-dev openmpi-bin fonts-noto-color-emoji
 )

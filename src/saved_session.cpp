@@ -1,5 +1,6 @@
 #include "saved_session.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "check.h"
@@ -55,7 +56,7 @@ Mask mask_from(const nlohmann::json& runs, const Image& image) {
   const auto all = static_cast<std::size_t>(mask.width) * mask.height;
   bool inside = false;
   for (const auto& run : runs) {
-    const auto length = run.get<std::size_t>();
+    const auto length = io::value_as<std::size_t>(run);
     require(length <= all - mask.inside.size(), kDoing, "a mask has more pixels than the picture",
             kDamaged);
     mask.inside.resize(mask.inside.size() + length, inside ? 1 : 0);
@@ -73,6 +74,7 @@ SavedSession::Region region_from(const nlohmann::json& json, const Image& image)
   }
   require(region.cxcywh[2] >= 0 && region.cxcywh[3] >= 0, kDoing, "a box is reversed", kDamaged);
   region.score = json.at("score").get<float>();
+  require(std::isfinite(region.score), kDoing, "a score is too large", kDamaged);
   region.given = json.at("given").get<bool>();
   if (json.contains("mask")) region.mask = mask_from(json["mask"], image);
   return region;
@@ -94,7 +96,7 @@ SavedSession session_from(const nlohmann::json& json, const Image& image) {
   }
   for (const auto& turn : json.at("turns")) {
     session.turns.push_back({pieces_from(turn.at("question")), pieces_from(turn.at("answer")),
-                             turn.at("regions").get<std::vector<int64_t>>()});
+                             io::values_as<int64_t>(turn.at("regions"))});
     for (const auto region : session.turns.back().regions) {
       require(region >= 0 && region < static_cast<int64_t>(session.regions.size()), kDoing,
               "a turn speaks of a region that does not exist", kDamaged);

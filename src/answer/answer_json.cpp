@@ -71,10 +71,10 @@ Box box_from(const Read& json) {
 Phrase phrase_from(const Read& json) {
   Phrase phrase;
   phrase.text = json.at("text").get<std::string>();
-  phrase.begin = json.at("span").at(0).get<std::size_t>();
-  phrase.end = json.at("span").at(1).get<std::size_t>();
+  phrase.begin = io::value_as<std::size_t>(json.at("span").at(0));
+  phrase.end = io::value_as<std::size_t>(json.at("span").at(1));
   for (const auto& named : json.at("regions")) {
-    phrase.regions.push_back({named.at("region").get<int>(), box_from(named.at("box")),
+    phrase.regions.push_back({io::value_as<int>(named.at("region")), box_from(named.at("box")),
                               number_from(named.at("score")), number_from(named.at("logprob"))});
   }
   return phrase;
@@ -83,8 +83,8 @@ Phrase phrase_from(const Read& json) {
 ImageAnswer answer_from(const Read& json) {
   ImageAnswer read;
   read.file = json.at("image").at("file").get<std::string>();
-  read.width = json.at("image").at("width").get<int>();
-  read.height = json.at("image").at("height").get<int>();
+  read.width = io::value_as<int>(json.at("image").at("width"));
+  read.height = io::value_as<int>(json.at("image").at("height"));
   read.prompt = json.at("prompt").get<std::string>();
   auto& answer = read.answer;
   answer.text = json.at("text").get<std::string>();
@@ -94,8 +94,8 @@ ImageAnswer answer_from(const Read& json) {
                               region.at("given").get<bool>()});
   }
   answer.tagged = json.at("tagged").get<std::string>();
-  answer.prompt_ids = json.at("prompt_ids").get<std::vector<std::int64_t>>();
-  answer.generated_ids = json.at("generated_ids").get<std::vector<std::int64_t>>();
+  answer.prompt_ids = io::values_as<std::int64_t>(json.at("prompt_ids"));
+  answer.generated_ids = io::values_as<std::int64_t>(json.at("generated_ids"));
   const auto finish = json.at("finish").get<std::string>();
   for (std::size_t i = 0; i < kFinishNames.size(); ++i) {
     if (finish == kFinishNames[i]) answer.finish = static_cast<Finish>(i);

@@ -30,7 +30,7 @@ Value field(const Object& object, const char* name, const std::string& path) {
   require(found != object.end(), "read ", io::quote(path), ": no '", name,
           "'; the file was not written by groma eval run");
   try {
-    return found->template get<Value>();
+    return io::value_as<Value>(*found);
   } catch (const nlohmann::json::exception&) {
     require(false, "read ", io::quote(path), ": ", name, ": found ", found->type_name());
     throw;

@@ -9,6 +9,7 @@
 #include "eval/refer_pickle.h"
 #include "eval/write_annotations.h"
 #include "io/file.h"
+#include "io/json.h"
 
 namespace groma::eval {
 namespace {
@@ -28,7 +29,7 @@ struct Reference {
 template <typename Value>
 Value parsed(const std::string& text, const char* name) {
   try {
-    return Json::parse(text).get<Value>();
+    return io::value_as<Value>(Json::parse(text));
   } catch (const Json::exception&) {
     require(false, "write refs: ", name, ": found ", io::quote(text, 24),
             ", which is of another type than refs(...).p has there");

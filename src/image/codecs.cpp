@@ -3,6 +3,7 @@
 #include <jerror.h>
 #include <jpeglib.h>
 #include <png.h>
+#include <webp/decode.h>
 
 #include <algorithm>
 #include <csetjmp>
@@ -16,8 +17,10 @@
 #include "check.h"
 #include "io/file.h"
 
-// jpeg and png are read through their own libraries: through OpenCV, damaged files come back half
-// grey and without a word, and its copies of these libraries print to stderr.
+// jpeg, png and webp are read through their own libraries. Through OpenCV damaged jpeg and png
+// files come back half grey and without a word, its copies of these libraries print to stderr, and
+// a webp that is damaged early is offered to its other decoders, of which that for DICOM ends the
+// process.
 
 namespace groma {
 namespace {
@@ -170,7 +173,19 @@ void decode_png(Bytes bytes, cv::Mat& rgb, const std::string& name) {
           "); get the file again");
 }
 
-void decode_with_opencv(Bytes bytes, cv::Mat& rgb, const std::string& name) {
+void decode_webp(Bytes bytes, cv::Mat& rgb, const std::string& name) {
+  WebPBitstreamFeatures features;
+  const bool whole =
+      WebPGetFeatures(bytes.data(), bytes.size(), &features) == VP8_STATUS_OK &&
+      features.width == rgb.cols && features.height == rgb.rows &&
+      WebPDecodeRGBInto(bytes.data(), bytes.size(), rgb.data, rgb.total() * rgb.elemSize(),
+                        static_cast<int>(rgb.step)) != nullptr;
+  require(whole, "open ", io::quote(name),
+          ": the webp is damaged, its pixels cannot be read; get the file again");
+}
+
+/// OpenCV chooses its decoder by the first bytes, which are those of a bmp.
+void decode_bmp(Bytes bytes, cv::Mat& rgb, const std::string& name) {
   const cv::Mat file(1, static_cast<int>(bytes.size()), CV_8UC1,
                      const_cast<std::uint8_t*>(bytes.data()));
   cv::Mat bgr;
@@ -180,7 +195,7 @@ void decode_with_opencv(Bytes bytes, cv::Mat& rgb, const std::string& name) {
     bgr.release();
   }
   require(bgr.size() == rgb.size(), "open ", io::quote(name),
-          ": the picture is damaged, its pixels cannot be read; get the file again");
+          ": the bmp is damaged, its pixels cannot be read; get the file again");
   cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
 }
 
@@ -192,8 +207,10 @@ cv::Mat decode_pixels(Bytes bytes, const ImageHeader& header, const std::string&
     decode_jpeg(bytes, rgb, name);
   } else if (header.kind == ImageKind::kPng) {
     decode_png(bytes, rgb, name);
+  } else if (header.kind == ImageKind::kWebp) {
+    decode_webp(bytes, rgb, name);
   } else {
-    decode_with_opencv(bytes, rgb, name);
+    decode_bmp(bytes, rgb, name);
   }
   return rgb;
 }

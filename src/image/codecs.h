@@ -13,8 +13,10 @@ namespace groma {
 /// Decodes a picture whose header was read, as stored: orientation not applied, alpha dropped.
 ///
 /// 16-bit samples keep their upper 8 bits; CMYK becomes RGB without a colour profile. Prints
-/// nothing. returns   CV_8UC3, RGB, rows without padding throws    Error when the file is damaged
-/// or its data end early
+/// nothing.
+///
+/// returns   CV_8UC3, RGB, rows without padding
+/// throws    Error when the file is damaged or its data end early
 cv::Mat decode_pixels(std::span<const std::uint8_t> bytes, const ImageHeader& header,
                       const std::string& name);
 

@@ -3,6 +3,9 @@
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 namespace groma::io {
 
@@ -14,6 +17,38 @@ nlohmann::json parse_json(const std::string& text, const std::string& name);
 
 /// What the parser says is wrong, without its own name, in ASCII.
 std::string reason_of(const nlohmann::json::exception& error);
+
+/// A value of the type asked for, as get<Value>() gives it, but a whole number only where one is
+/// written that the type can hold: get<int>() of 1e300 is undefined, of 1.5 and true it is 1.
+///
+/// throws    nlohmann::json::exception
+template <typename Value, typename Json>
+Value value_as(const Json& json) {
+  if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
+    const bool fits =
+        json.is_number_unsigned()
+            ? std::in_range<Value>(json.template get<std::uint64_t>())
+            : json.is_number_integer() && std::in_range<Value>(json.template get<std::int64_t>());
+    if (fits) return json.template get<Value>();
+    throw nlohmann::json::type_error::create(
+        302,
+        "type must be a whole number within its limits, but is " +
+            (json.is_number() ? json.dump() : std::string(json.type_name())),
+        nullptr);
+  } else {
+    return json.template get<Value>();
+  }
+}
+
+/// The same of a list.
+template <typename Value, typename Json>
+std::vector<Value> values_as(const Json& json) {
+  std::vector<Value> values;
+  for (const auto& item : json.template get_ref<const typename Json::array_t&>()) {
+    values.push_back(value_as<Value>(item));
+  }
+  return values;
+}
 
 /// Reads and parses a file of at most `max_bytes`.
 nlohmann::json read_json(const std::string& path, std::size_t max_bytes = 10'000'000);

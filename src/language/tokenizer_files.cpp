@@ -111,7 +111,7 @@ std::map<int64_t, std::string> collect_added(const Settings& config, const Setti
   for (const auto& [text, id] : file.values.items()) {
     require(id.is_number_integer(), "read ", file.name, ": the id of ", io::quote(text, 40),
             " is not a whole number");
-    collect(added, id.get<int64_t>(), token_text(text, file.name), file.name);
+    collect(added, io::value_as<int64_t>(id), token_text(text, file.name), file.name);
   }
   const auto decoder = config.values.find("added_tokens_decoder");
   if (decoder == config.values.end() || decoder->is_null()) return added;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "regions/proposer.h"
+#include "train/score_heads.h"
 
 namespace groma::train {
 
@@ -13,12 +14,6 @@ struct DetectionWeights {
   double classification = 2;
   double l1 = 5;
   double giou = 2;
-};
-
-/// What the proposer's two score heads learn.
-enum class ScoreHeads {
-  kQuality,     ///< the first whether there is an object, the second the IoU of its box
-  kAnnotation,  ///< whether there is an object, each from its own kind of annotation
 };
 
 /// Annotation of one image.

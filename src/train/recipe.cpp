@@ -27,7 +27,7 @@ class Reader {
     asked_.insert(key);
     if (!object_.contains(key)) return;
     try {
-      object_.at(key).get_to(out);
+      out = io::value_as<T>(object_.at(key));
     } catch (const json::exception&) {
       require(false, where_, ".", key, ": ", object_.at(key).dump(), " has the wrong type");
     }

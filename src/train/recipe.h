@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "groma/train.h"
-#include "train/detection_loss.h"
+#include "train/score_heads.h"
 
 namespace groma::train {
 

@@ -49,7 +49,8 @@ constexpr int kEnded = 43;
 
 /// nlohmann/json allocates while it frees a tree and ends the program where that fails; where it
 /// fails while a tree is built, parts of it are lost. What these targets read becomes a tree.
-constexpr std::string_view kJsonTrees[] = {"config", "saved_session", "tokenizer", "weight_index"};
+constexpr std::string_view kJsonTrees[] = {"answers",       "config",    "recipe",
+                                           "saved_session", "tokenizer", "weight_index"};
 
 bool makes_trees(const Target& target) {
   return std::find(std::begin(kJsonTrees), std::end(kJsonTrees), target.name) !=

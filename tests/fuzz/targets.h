@@ -11,12 +11,15 @@ namespace groma::fuzz {
 
 void annotations(std::string_view input);
 void answer(std::string_view input);
+void answers(std::string_view input);
 void archive(std::string_view input);
 void captions(std::string_view input);
 void config(std::string_view input);
+void conversations(std::string_view input);
 void image(std::string_view input);
 void pointing(std::string_view input);
 void question(std::string_view input);
+void recipe(std::string_view input);
 void records(std::string_view input);
 void safetensors(std::string_view input);
 void saved_session(std::string_view input);
@@ -33,12 +36,15 @@ struct Target {
 
 inline constexpr Target kTargets[] = {{"annotations", annotations},
                                       {"answer", answer},
+                                      {"answers", answers},
                                       {"archive", archive},
                                       {"captions", captions},
                                       {"config", config},
+                                      {"conversations", conversations},
                                       {"image", image},
                                       {"pointing", pointing},
                                       {"question", question},
+                                      {"recipe", recipe},
                                       {"records", records},
                                       {"safetensors", safetensors},
                                       {"saved_session", saved_session},

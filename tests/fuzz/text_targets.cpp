@@ -5,6 +5,7 @@
 #include "answer/typed_shape.h"
 #include "fuzz/support.h"
 #include "fuzz/targets.h"
+#include "groma/formats.h"
 #include "io/file.h"
 #include "language/piece_table.h"
 #include "language/prompt.h"
@@ -156,6 +157,23 @@ void question(std::string_view input) {
     promise(prompt.ids.size() == prompt.feature_of.size(), "every position has its feature");
     for (const auto feature : prompt.feature_of) {
       promise(feature >= -5 && feature < regions, "every feature exists");
+    }
+  });
+}
+
+/// Lines as --format json writes them.
+void answers(std::string_view input) {
+  accepted([&] {
+    for (const auto& read : read_answers(std::string(input), "fuzz")) {
+      for (const auto& phrase : read.answer.phrases) {
+        promise(phrase.begin <= phrase.end && phrase.end <= read.answer.text.size(),
+                "spans lie inside the text");
+        for (const auto& named : phrase.regions) {
+          promise(named.region >= 0 &&
+                      static_cast<std::size_t>(named.region) < read.answer.regions.size(),
+                  "every region exists");
+        }
+      }
     }
   });
 }

@@ -55,6 +55,22 @@ TEST(Json, AMessageStaysShort) {
   EXPECT_LT(message.size(), 500u);
 }
 
+TEST(Json, WholeNumbersAreThoseWrittenAsSuchThatFit) {
+  const auto as_byte = [](const char* text) {
+    return value_as<std::uint8_t>(nlohmann::json::parse(text));
+  };
+  EXPECT_EQ(as_byte("255"), 255);
+  for (const char* wrong : {"256", "-1", "1.0", "1e300", "-1e300", "true", "\"1\"", "null"}) {
+    EXPECT_THROW(as_byte(wrong), nlohmann::json::exception) << wrong;
+  }
+  EXPECT_EQ(value_as<std::uint64_t>(nlohmann::json(UINT64_MAX)), UINT64_MAX);
+  EXPECT_THROW(value_as<std::int64_t>(nlohmann::json(UINT64_MAX)), nlohmann::json::exception);
+  EXPECT_EQ(values_as<int>(nlohmann::json({1, -2})), (std::vector<int>{1, -2}));
+  EXPECT_THROW(values_as<int>(nlohmann::json({1, 2.5})), nlohmann::json::exception);
+  EXPECT_THROW(values_as<int>(nlohmann::json(1)), nlohmann::json::exception);
+  EXPECT_EQ(value_as<double>(nlohmann::json(2.5)), 2.5);
+}
+
 TEST(Json, ReadsAFileUpToTheLimit) {
   const testing::TemporaryFolder folder;
   const auto path = (folder.path() / "a.json").string();
