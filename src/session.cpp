@@ -45,7 +45,8 @@ Session::Impl::Impl(std::shared_ptr<const Groma::Impl> engine_, const Image& ima
     : engine(std::move(engine_)),
       image(image),
       options(options),
-      cache_(engine->model->config.language, engine->model->lm_head->weight.options()) {
+      cache_(engine->model->config.language, engine->model->lm_head->weight.options(),
+             engine->model->lm_head->weight.is_cuda()) {
   select_config(*engine, options);  // only checks
 }
 

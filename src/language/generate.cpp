@@ -159,15 +159,22 @@ void generate(GromaModelImpl& model, const SpecialIds& special,
   while (true) {
     std::erase_if(running, [&](Running& run) { return !take_token(run, special); });
     if (running.empty()) return;
-    Pack pack;
     auto ids = at::empty({static_cast<int64_t>(running.size())}, at::kLong);
+    auto places = at::empty_like(ids);
     for (size_t i = 0; i < running.size(); ++i) {
       ids.data_ptr<int64_t>()[i] = running[i].task->ids.back();
-      pack.push_back({1, running[i].task->cache, {}});
+      places.data_ptr<int64_t>()[i] = running[i].task->cache->length();
     }
     const auto device = model.lm_head->weight.device();
-    const auto hidden =
-        model.llm(model.embed(ids.to(device)), next_positions(pack).to(device), pack);
+    places = places.to(device);
+    Pack pack;
+    for (size_t i = 0; i < running.size(); ++i) {
+      auto& cache = *running[i].task->cache;
+      pack.push_back(cache.fixed_shape()
+                         ? fixed_step(cache, places.narrow(0, static_cast<int64_t>(i), 1))
+                         : PackedSequence{1, &cache, {}});
+    }
+    const auto hidden = model.llm(model.embed(ids.to(device)), places, pack);
     const auto logits = model.logits(hidden).to(at::kCPU);
     for (size_t i = 0; i < running.size(); ++i) {
       running[i].task->logits = logits[static_cast<int64_t>(i)].contiguous();

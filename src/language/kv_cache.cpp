@@ -2,20 +2,26 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
+
 namespace groma {
 
-KvCache::KvCache(const LanguageConfig& config, at::TensorOptions options)
+KvCache::KvCache(const LanguageConfig& config, at::TensorOptions options, bool fixed_shape)
     : kv_heads_(config.kv_heads),
       head_width_(config.hidden / config.heads),
+      fixed_shape_(fixed_shape),
       options_(options),
       keys_(config.layers),
       values_(config.layers) {}
 
 void KvCache::reserve(int64_t positions) {
   if (positions <= capacity_) return;
+  constexpr int64_t kStep = 256;
+  if (fixed_shape_) positions = (positions + kStep - 1) / kStep * kStep;
   for (auto* tensors : {&keys_, &values_}) {
     for (auto& tensor : *tensors) {
-      auto larger = at::empty({kv_heads_, positions, head_width_}, options_);
+      const std::array<int64_t, 3> shape = {kv_heads_, positions, head_width_};
+      auto larger = fixed_shape_ ? at::zeros(shape, options_) : at::empty(shape, options_);
       if (length_ > 0) larger.narrow(1, 0, length_).copy_(tensor.narrow(1, 0, length_));
       tensor = larger;
     }
@@ -66,6 +72,16 @@ std::pair<at::Tensor, at::Tensor> KvCache::append(int64_t layer, const at::Tenso
   keys_[layer].narrow(1, length_, count).copy_(keys);
   values_[layer].narrow(1, length_, count).copy_(values);
   return {keys_[layer].narrow(1, 0, length_ + count), values_[layer].narrow(1, 0, length_ + count)};
+}
+
+std::pair<at::Tensor, at::Tensor> KvCache::append_at(const at::Tensor& place, int64_t layer,
+                                                     const at::Tensor& keys,
+                                                     const at::Tensor& values) {
+  TORCH_CHECK(fixed_shape_ && length_ < capacity_, "KvCache: ", length_,
+              " positions stored, reserved ", capacity_);
+  keys_[layer].index_copy_(1, place, keys);
+  values_[layer].index_copy_(1, place, values);
+  return {keys_[layer], values_[layer]};
 }
 
 }  // namespace groma

@@ -50,6 +50,11 @@ torch::Tensor next_positions(const Pack& pack) {
   return at::cat(parts);
 }
 
+PackedSequence fixed_step(KvCache& cache, const torch::Tensor& place) {
+  const auto mask = at::arange(cache.capacity(), place.options()) <= place;
+  return {1, &cache, mask.unsqueeze(0), place};
+}
+
 Rotary::Rotary(const torch::Tensor& positions, int64_t head_width, double theta) {
   const auto options = positions.options().dtype(at::kFloat);
   const auto exponent = at::arange(0, head_width, 2, options) / static_cast<double>(head_width);
@@ -107,7 +112,11 @@ torch::Tensor LlamaAttentionImpl::forward(const torch::Tensor& x, const Rotary& 
   for (const auto& sequence : pack) {
     const auto rows = [&](const torch::Tensor& y) { return y.narrow(1, first, sequence.length); };
     auto keys = rows(k), values = rows(v);
-    if (sequence.cache) std::tie(keys, values) = sequence.cache->append(layer, keys, values);
+    if (sequence.place.defined()) {
+      std::tie(keys, values) = sequence.cache->append_at(sequence.place, layer, keys, values);
+    } else if (sequence.cache) {
+      std::tie(keys, values) = sequence.cache->append(layer, keys, values);
+    }
     parts.push_back(attend(rows(q), keys, values, sequence.mask));
     first += sequence.length;
   }

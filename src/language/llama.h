@@ -19,8 +19,15 @@ struct PackedSequence {
   int64_t length = 0;        ///< new positions of this sequence
   KvCache* cache = nullptr;  ///< earlier positions; null: none and nothing is kept (training)
   torch::Tensor mask;        ///< [length, length] bool, true: may look; undefined: causal
+  torch::Tensor place = {};  ///< of a step of fixed shape, see `KvCache::append_at`
 };
 using Pack = std::vector<PackedSequence>;
+
+/// The next position of a sequence, as a step of fixed shape: mask [1, capacity].
+///
+/// cache  of fixed shape
+/// place  [1] int64 on the cache's device: the cache's length
+PackedSequence fixed_step(KvCache& cache, const torch::Tensor& place);
 
 /// Positions of the next rows of a pack, [T] int64: each sequence goes on where its cache ends.
 torch::Tensor next_positions(const Pack& pack);

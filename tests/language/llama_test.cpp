@@ -66,6 +66,32 @@ TEST(Llama, StepByStepOverTheCacheIsTheWholeAtOnce) {
   EXPECT_EQ(cache.length(), 9);
 }
 
+/// What a CUDA graph repeats: shapes and addresses are those of the step before.
+TEST(Llama, StepsOfFixedShapeAreTheWholeAtOnce) {
+  const c10::InferenceMode no_gradients;
+  for (const int64_t kv_heads : {4, 2}) {
+    auto llama = random_llama(small(kv_heads));
+    const auto x = rows(9, 1);
+    KvCache cache(small(kv_heads), x.options(), /*fixed_shape=*/true);
+    cache.reserve(9);
+    const Pack first = {{4, &cache, {}}};
+    std::vector<at::Tensor> parts = {llama(x.narrow(0, 0, 4), next_positions(first), first)};
+    const auto room = cache.append_at(at::tensor({8}, at::kLong), 0, at::ones({kv_heads, 1, 4}),
+                                      at::ones({kv_heads, 1, 4}));
+    for (int64_t i = 4; i < 9; ++i) {
+      const auto place = at::tensor({i}, at::kLong);
+      const Pack pack = {fixed_step(cache, place)};
+      EXPECT_EQ(pack[0].mask.sizes(), (at::IntArrayRef{1, cache.capacity()}));
+      parts.push_back(llama(x.narrow(0, i, 1), place, pack));
+    }
+    expect_equal_sums(at::cat(parts), alone(llama, x));
+    EXPECT_EQ(cache.length(), 9);
+    EXPECT_EQ(cache.capacity(), 256);
+    EXPECT_EQ(room.first.size(1), 256);
+    EXPECT_EQ(cache.stored(9)[0][0].equal(room.first.narrow(1, 0, 9)), true);  // where it was
+  }
+}
+
 TEST(Llama, TruncatedCacheForgets) {
   const c10::InferenceMode no_gradients;
   auto llama = random_llama(small(4));
