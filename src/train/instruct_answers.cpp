@@ -115,7 +115,7 @@ std::string content_of(const json& line, const std::string& doing) {
   const json::json_pointer status("/response/status_code");
   if (line.contains(status)) {
     require(line.at(status) == 200, doing, ": the service answered with status ",
-            line.at(status).dump());
+            io::quote(line.at(status).dump(), 60));
   }
   require(line.contains(said) && line.at(said).is_string(), doing, ": holds no content");
   return line.at(said);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "check.h"
+#include "io/file.h"
 #include "train/detection_stage.h"
 #include "train/language_losses.h"
 
@@ -70,8 +71,8 @@ class LanguageStage {
     for (const auto& phase : recipe_.phases) {
       for (const auto& [name, share] : phase.questions) {
         QuestionCounts counts;
-        require(count_named(counts, name), "train: the recipe asks for questions of the sort '",
-                name, "', which does not exist");
+        require(count_named(counts, name), "train: the recipe asks for questions of the sort ",
+                io::quote(name, 60), ", which does not exist");
       }
     }
   }

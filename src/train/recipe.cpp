@@ -29,7 +29,8 @@ class Reader {
     try {
       out = io::value_as<T>(object_.at(key));
     } catch (const json::exception&) {
-      require(false, where_, ".", key, ": ", object_.at(key).dump(), " has the wrong type");
+      require(false, where_, ".", key, ": ", io::quote(object_.at(key).dump(), 60),
+              " has the wrong type");
     }
   }
 
@@ -58,8 +59,8 @@ class Reader {
 
   void refuse_unknown() const {
     for (const auto& item : object_.items()) {
-      require(asked_.contains(item.key()), where_, ".", item.key(),
-              ": unknown key; models/README.md lists those that exist");
+      require(asked_.contains(item.key()), where_, ": unknown key ", io::quote(item.key(), 60),
+              "; models/README.md lists those that exist");
     }
   }
 
@@ -86,8 +87,8 @@ Schedule read_schedule(Reader in) {
   in.read_not_negative("final_share", out.final_share);
   std::string shape = "cosine";
   in.read("shape", shape);
-  require(shape == "cosine" || shape == "linear", in.where(), ".shape is '", shape,
-          "'; it is cosine or linear");
+  require(shape == "cosine" || shape == "linear", in.where(), ".shape is ", io::quote(shape, 60),
+          "; it is cosine or linear");
   out.cosine = shape == "cosine";
   in.refuse_unknown();
   return out;
@@ -156,7 +157,8 @@ void read_list(Reader& in, const char* key, const ReadItem& read_item) {
 
 ScoreHeads score_heads_of(const std::string& name, const std::string& where) {
   if (name == "quality") return ScoreHeads::kQuality;
-  require(name == "annotation", where, ".score_heads is '", name, "'; it is quality or annotation");
+  require(name == "annotation", where, ".score_heads is ", io::quote(name, 60),
+          "; it is quality or annotation");
   return ScoreHeads::kAnnotation;
 }
 
@@ -164,8 +166,8 @@ constexpr const char* kStageNames[] = {"detection", "alignment", "instruction"};
 
 StageKind stage_of(const std::string& name, const std::string& where) {
   const auto found = std::find(std::begin(kStageNames), std::end(kStageNames), name);
-  require(found != std::end(kStageNames), where, ".stage is '", name,
-          "'; it is detection, alignment or instruction");
+  require(found != std::end(kStageNames), where, ".stage is ", io::quote(name, 60),
+          "; it is detection, alignment or instruction");
   return static_cast<StageKind>(found - std::begin(kStageNames));
 }
 
@@ -178,8 +180,8 @@ std::vector<std::string> losses_of(StageKind stage) {
 void check_losses(const Recipe& recipe, const std::string& path) {
   const auto known = losses_of(recipe.stage);
   for (const auto& [name, weight] : recipe.losses) {
-    require(std::find(known.begin(), known.end(), name) != known.end(), path, ".losses.", name,
-            ": this stage has no such loss; it knows ", listed(known));
+    require(std::find(known.begin(), known.end(), name) != known.end(), path,
+            ".losses: this stage has no loss ", io::quote(name, 60), "; it knows ", listed(known));
     require(weight >= 0, path, ".losses.", name, " is ", weight, "; give a weight of 0 or more");
   }
 }
@@ -268,7 +270,7 @@ std::string recipe_changes(const std::string& before, const std::string& now) {
     const auto was = written(old_values, key), is = written(new_values, key);
     if (was != is) text += (text.empty() ? "" : "; ") + key + " " + was + ", now " + is;
   }
-  return text;
+  return printable(text);
 }
 
 double value_for(const std::vector<PrefixValue>& values, const std::string& name, double fallback) {

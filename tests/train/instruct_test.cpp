@@ -122,7 +122,7 @@ TEST(Instruct, BrokenAnswersAreRefusedByName) {
       {turns("What is it?", "A cat."), "names no region"},
       {answer("{\"turns\": [{\"question\": \"What?\"}]}"), "no answer"},
       {answer("{}", "000002"), "no such request"},
-      {json{{"custom_id", "000001"}, {"response", {{"status_code", 429}}}}, "status 429"},
+      {json{{"custom_id", "000001"}, {"response", {{"status_code", 429}}}}, "status '429'"},
       {json{{"id", 1}}, "no custom_id"}};
   std::string text;
   for (const auto& [line, reason] : cases) text += line.dump() + "\n";
