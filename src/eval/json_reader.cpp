@@ -44,7 +44,8 @@ JsonReader::JsonReader(std::string_view text, const std::string& name)
 void JsonReader::refuse(const std::string& message) const {
   const std::string place = where();
   // A message is one line, whatever the keys and texts of the file hold.
-  require(false, "read ", name_, ": ", printable(place + (place.empty() ? "" : ": ") + message));
+  require(false, "read ", name_, ": ",
+          printable(place + (place.empty() ? "" : ": ") + message, true));
   __builtin_unreachable();
 }
 

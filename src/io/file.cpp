@@ -81,7 +81,7 @@ void sync_folder_of(const std::string& path) {
 }  // namespace
 
 std::string quote(std::string_view text, std::size_t most) {
-  return "'" + printable(text.substr(0, most)) + (text.size() > most ? "...'" : "'");
+  return "'" + printable(text.substr(0, most), true) + (text.size() > most ? "...'" : "'");
 }
 
 MappedFile::MappedFile(std::string path) : path_(std::move(path)) {}

@@ -15,7 +15,7 @@ std::string reason_of(const json::exception& error) {
   const std::string_view text = error.what();  // "[json.exception.parse_error.101] ..."
   const auto end = text.find("] ");
   // What it quotes may end within a character.
-  return printable(end == std::string_view::npos ? text : text.substr(end + 2), /*ascii=*/true);
+  return printable(end == std::string_view::npos ? text : text.substr(end + 2), true, true);
 }
 
 nlohmann::json parse_json(const std::string& text, const std::string& name) {

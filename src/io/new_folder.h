@@ -16,7 +16,7 @@ namespace groma::io {
 inline void require_new_folder(const std::string& path, const std::string& doing) {
   namespace fs = std::filesystem;
   require(!path.empty(), doing, ": the folder has no name; give one");
-  const auto name = printable(path);
+  const auto name = printable(path, /*one_line=*/true);
   std::error_code error;
   const auto status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) return;

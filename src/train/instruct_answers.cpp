@@ -55,8 +55,8 @@ const json& box_of(std::string_view number, const json& boxes, const std::string
   const auto* end = number.data() + number.size();
   const auto read = std::from_chars(number.data(), end, value);
   const bool whole = read.ec == std::errc() && read.ptr == end;
-  require(whole && value >= 1 && value <= boxes.size(), doing, ": names region ", number,
-          ", the picture has 1 to ", boxes.size());
+  require(whole && value >= 1 && value <= boxes.size(), doing, ": names region ",
+          number.substr(0, 40), ", the picture has 1 to ", boxes.size());
   return boxes[value - 1];
 }
 
@@ -195,7 +195,7 @@ InstructResult read_instruct(const std::string& folder, const std::string& answe
       require(line.is_object() && line.contains("custom_id") && line.at("custom_id").is_string(),
               "read ", place, ": no custom_id");
       const std::string id = line.at("custom_id");
-      const auto doing = "read " + place + ": answer " + id;
+      const auto doing = "read " + place + ": answer " + io::quote(id, 40);
       const auto about = regions.find(id);
       require(about != regions.end(), doing, ": no such request in ", folder);
       require(!answered.contains(id), doing, ": came before");

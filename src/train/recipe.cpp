@@ -270,7 +270,7 @@ std::string recipe_changes(const std::string& before, const std::string& now) {
     const auto was = written(old_values, key), is = written(new_values, key);
     if (was != is) text += (text.empty() ? "" : "; ") + key + " " + was + ", now " + is;
   }
-  return printable(text);
+  return printable(text, /*one_line=*/true);
 }
 
 double value_for(const std::vector<PrefixValue>& values, const std::string& name, double fallback) {
