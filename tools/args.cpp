@@ -41,6 +41,17 @@ void add_dtype_option(CLI::App& command, DType& dtype) {
       ->type_name("T");
 }
 
+std::string refuse_negative(const std::string& given) {
+  return given.starts_with("-") ? "found " + given + ", expected a whole number of 0 or more" : "";
+}
+
+CLI::Option* add_seed_option(CLI::App& command, std::uint64_t& seed, const std::string& help) {
+  return command.add_option("--seed", seed, help)
+      ->check(refuse_negative)
+      ->type_name("S")
+      ->capture_default_str();
+}
+
 void add_world_option(CLI::App& command, train::World& world, const std::string& help) {
   add_choice<train::World>(command, "--world", world,
                            {{"shapes", train::World::kShapes},

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,12 @@ CLI::Option* add_choice(CLI::App& command, const std::string& name, T& value,
   };
   return command.add_option_function<std::string>(name, choose, help);
 }
+
+/// Check of an option that counts: -1 would become the largest number.   returns what is wrong
+std::string refuse_negative(const std::string& given);
+
+/// --seed S, a whole number of 0 or more.
+CLI::Option* add_seed_option(CLI::App& command, std::uint64_t& seed, const std::string& help);
 
 /// --world shapes, things or both.
 void add_world_option(CLI::App& command, train::World& world, const std::string& help);

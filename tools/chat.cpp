@@ -47,7 +47,7 @@ void add_generation_options(CLI::App& command, ChatArgs& args) {
       ->check(CLI::Range(0, 1 << 20).description(""))
       ->type_name("K")
       ->needs("--temp");
-  command.add_option("--seed", options.seed, "Seed of sampling")->type_name("S")->needs("--temp");
+  cli::add_seed_option(command, options.seed, "Of sampling")->needs("--temp");
   command.add_flag("--grounded", options.grounded, "Ask for phrases with their regions");
   command.add_flag("--no-constrain", args.no_constrain,
                    "Let the model name regions that do not exist, as the original does");

@@ -172,8 +172,7 @@ void run(RunArgs& args) {
 
 void add_asking_options(CLI::App& command, RunArgs& args) {
   eval::RunOptions& options = args.options;
-  command.add_option("--seed", options.seed, "Of instructions and region numbers (default 0)")
-      ->type_name("S");
+  cli::add_seed_option(command, options.seed, "Of instructions and region numbers");
   command
       .add_option_function<std::string>(
           "--prompt-index",
@@ -193,7 +192,9 @@ void add_asking_options(CLI::App& command, RunArgs& args) {
 
 void add_work_options(CLI::App& command, RunArgs& args) {
   eval::RunOptions& options = args.options;
-  command.add_option("--limit", options.limit, "Ask the first N samples alone")->type_name("N");
+  command.add_option("--limit", options.limit, "Ask the first N samples alone")
+      ->type_name("N")
+      ->check(cli::refuse_negative);
   command
       .add_option("--shard", args.shard, "Take part i of n; groma eval score puts them together")
       ->type_name("i/n");

@@ -30,7 +30,7 @@ void add_init_command(CLI::App& app) {
                                {{"fp32", "float32"}, {"bf16", "bfloat16"}, {"fp16", "float16"}},
                                "Of the weights: fp32 (as without it), bf16 or fp16")
       ->type_name("T");
-  command.add_option("--seed", args->seed, "Seed of the weights")->type_name("S");
+  cli::add_seed_option(command, args->seed, "Of the weights");
   command.callback([args] {
     init_checkpoint(args->config, args->directory, args->dtype, args->seed);
     std::cerr << "wrote " << args->directory << '\n';

@@ -42,9 +42,7 @@ void add_synth_command(CLI::App& app) {
       ->check(CLI::Range(1, 10'000'000).description(""))
       ->type_name("N")
       ->required();
-  command.add_option("--seed", options->seed, "Other seeds give other scenes")
-      ->type_name("S")
-      ->capture_default_str();
+  cli::add_seed_option(command, options->seed, "Other seeds give other scenes");
   cli::add_world_option(command, options->world.world, "shapes (as without it), things or both");
   command.add_option("--size", options->world.size, "Side of the pictures, 64 to 1024 pixels")
       ->check(CLI::Range(64, 1024).description(""))

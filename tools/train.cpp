@@ -139,9 +139,7 @@ void add_measure_command(CLI::App& app) {
       ->check(CLI::Range(1, 10'000'000).description(""))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the scenes")
-      ->type_name("S")
-      ->capture_default_str();
+  cli::add_seed_option(*command, options->seed, "Of the scenes");
   command->add_option("-t,--threads", options->threads, "Scenes at a time")
       ->check(CLI::Range(1, 1024).description(""))
       ->type_name("N")
@@ -186,9 +184,7 @@ void add_train_command(CLI::App& app) {
       ->check(CLI::Range(0, 4096).description(""))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of data order and random choices")
-      ->type_name("S")
-      ->capture_default_str();
+  cli::add_seed_option(*command, options->seed, "Of data order and random choices");
   command->add_option("--steps", options->steps, "Overrides the recipe's number of steps")
       ->check(CLI::Range(1, 1'000'000'000).description(""))
       ->type_name("N");

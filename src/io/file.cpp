@@ -127,6 +127,8 @@ std::string read_text_file(const std::string& path, std::size_t max_bytes) {
   require(file.value() >= 0, "read ", quote(path), ": ", reason(errno),
           "; check the path and its permissions");
   const auto status = status_of(file, path);
+  require(!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode), "read ", quote(path),
+          ": a device, expected a file; check the path");
   std::string text;
   // The size is a hint (0 for a pipe): what counts is what can be read.
   if (status.st_size > 0) {

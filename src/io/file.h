@@ -43,7 +43,7 @@ class MappedFile {
 
 /// Reads a file of at most `max_bytes`; works on pipes too.
 ///
-/// throws    Error when it is missing, unreadable, a folder or larger
+/// throws    Error when it is missing, unreadable, a folder, a device or larger
 std::string read_text_file(const std::string& path, std::size_t max_bytes);
 
 /// The same of a regular file alone: a pipe among a checkpoint's files would keep the program

@@ -111,6 +111,8 @@ TEST_F(Cli, UsageErrorsAreOneLineAndExitWithTwo) {
   expect_one_line(ask({"--image", kPhoto, "-p", "<box>", "--box", "90,90,10,10"}), 2, "reversed");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "-n", "0"}), 2, "-n");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--temp", "-1"}), 2, "--temp");
+  expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--temp", "1", "--seed", "-1"}), 2,
+                  "expected a whole number");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--dtype", "int3"}), 2,
                   "'int3' is none of auto, fp32, bf16, fp16, int8, int4");
   expect_one_line(ask({"--image", kPhoto, "-p", "hi", "--device", "tpu"}), 2, "cpu, cuda");

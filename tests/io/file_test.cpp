@@ -179,6 +179,11 @@ TEST(File, WritingThroughALinkReplacesItsTarget) {
   EXPECT_TRUE(holds(message_of([&] { write_file(link, "x"); }), "leads nowhere"));
 }
 
+TEST(File, RefusesToReadADevice) {  // some never end
+  const auto message = message_of([&] { read_text_file("/dev/zero", 1 << 30); });
+  EXPECT_TRUE(holds(message, "a device, expected a file"));
+}
+
 TEST(File, RefusesToReplaceWhatIsNoFile) {
   const TemporaryFolder folder;
   EXPECT_TRUE(holds(message_of([&] { write_file(folder.path().string(), "x"); }), "a folder"));
