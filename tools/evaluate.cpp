@@ -23,7 +23,8 @@ void add_annotation_options(CLI::App& command, eval::AnnotationFile& file) {
           [&file](const std::string& name) {
             file.format = as_usage([&] { return eval::format_named(name); });
           },
-          "groma, mdetr, minigpt, refer, coco, lvis, captions, vg or jsonl; default: by content")
+          "groma, mdetr, minigpt, refer, coco, lvis, captions, vg, jsonl, conversations or sa1b; "
+          "default: by content")
       ->type_name("KIND");
   command.add_option("--instances", file.instances, "instances.json that refs(...).p belongs to")
       ->type_name("FILE");

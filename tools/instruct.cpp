@@ -14,7 +14,8 @@ void add_prepare(CLI::App& instruct) {
       "prepare", "Number the boxes of pictures and write requests for a vision-language service");
   const auto options = std::make_shared<train::InstructOptions>();
   command
-      .add_option("--data", options->data.path, "Annotation file: COCO, RefCOCO, regions, JSONL")
+      .add_option("--data", options->data.path,
+                  "Annotation file of any kind that groma train takes")
       ->type_name("FILE")
       ->required();
   command.add_option("--images", options->data.images, "Folder of the pictures; else beside FILE")

@@ -60,9 +60,11 @@ struct DataArgs {
 
 void add_data_options(CLI::App& command, DataArgs& args) {
   command
-      .add_option("--data", args.files,
-                  "Annotation files of your own pictures: COCO, RefCOCO, Visual Genome, JSONL; "
-                  "or world:shapes, world:things. Without it the recipe decides")
+      .add_option(
+          "--data", args.files,
+          "Annotation files of pictures: COCO, RefCOCO, Visual Genome, Open Images, SA-1B's "
+          "folder, LLaVA, Groma-Instruct, JSONL; or world:shapes, world:things. Without it the "
+          "recipe decides")
       ->type_name("FILE");
   command
       .add_option("--images", args.images,

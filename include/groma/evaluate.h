@@ -15,19 +15,23 @@ namespace groma::eval {
 
 /// Kinds of annotation files.
 enum class Format {
-  kAuto,          ///< told from the content
-  kGroma,         ///< COCO-shaped, one entry of `images` per expression (`caption`)
-  kMdetr,         ///< the same with `tokens_positive` and `dataset_name`
-  kMiniGpt,       ///< a list of img_id, sents, bbox, height, width
-  kRefer,         ///< refs(...).p with instances.json
-  kCoco,          ///< COCO detection
-  kLvis,          ///< LVIS v0.5, v1 and LVIS-Ground
-  kCaptions,      ///< COCO-shaped with `caption` in the annotations
-  kVisualGenome,  ///< region_descriptions.json
-  kJsonl,         ///< our own, one object a line
+  kAuto,           ///< told from the content
+  kGroma,          ///< COCO-shaped, one entry of `images` per expression (`caption`)
+  kMdetr,          ///< the same with `tokens_positive` and `dataset_name`
+  kMiniGpt,        ///< a list of img_id, sents, bbox, height, width
+  kRefer,          ///< refs(...).p with instances.json
+  kCoco,           ///< COCO detection
+  kLvis,           ///< LVIS v0.5, v1 and LVIS-Ground
+  kCaptions,       ///< COCO-shaped with `caption` in the annotations
+  kVisualGenome,   ///< region_descriptions.json
+  kJsonl,          ///< our own, one object a line
+  kConversations,  ///< a list of records with turns, as LLaVA and Groma-Instruct publish them
+  kSegments,       ///< SA-1B: a file for each picture, or a folder of them
+  kOpenImages,     ///< boxes of Open Images: a row of CSV each, in parts of the picture's sides
 };
 
-/// groma, mdetr, minigpt, refer, coco, lvis, captions, vg, jsonl or auto.
+/// groma, mdetr, minigpt, refer, coco, lvis, captions, vg, jsonl, conversations, sa1b, openimages
+/// or auto.
 ///
 /// throws    Error that lists these names
 Format format_named(const std::string& name);
@@ -40,6 +44,8 @@ struct AnnotationFile {
   std::string split;      ///< of a refs(...).p: val, testA, testB, test, train; empty: all
   bool allow_google =
       false;  ///< refs(google).p shares images between its splits: refused unless set
+  bool allow_fractions =
+      false;  ///< boxes in parts of a picture whose size is not given: refused unless set
 };
 
 struct ConvertResult {

@@ -20,7 +20,7 @@ struct DataSource {
   std::string split;            ///< of a refs(...).p
   std::string world;            ///< shapes, things or both, in place of a file
   double share = 0;             ///< of the pictures; 0 in all sources: as many as each has
-  bool segments = false;        ///< annotated as SA-1B is: everything, parts too
+  bool segments = false;        ///< annotated as SA-1B is: everything, parts too; SA-1B itself is
 };
 
 /// What to train, from what, and where the results go.

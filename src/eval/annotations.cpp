@@ -1,6 +1,7 @@
 #include "eval/annotations.h"
 
 #include <array>
+#include <filesystem>
 
 #include "check.h"
 #include "eval/json_reader.h"
@@ -13,7 +14,7 @@ struct FormatName {
   const char* name;
   Format format;
 };
-constexpr std::array<FormatName, 10> kFormats = {{{"auto", Format::kAuto},
+constexpr std::array<FormatName, 13> kFormats = {{{"auto", Format::kAuto},
                                                   {"groma", Format::kGroma},
                                                   {"mdetr", Format::kMdetr},
                                                   {"minigpt", Format::kMiniGpt},
@@ -22,9 +23,13 @@ constexpr std::array<FormatName, 10> kFormats = {{{"auto", Format::kAuto},
                                                   {"lvis", Format::kLvis},
                                                   {"captions", Format::kCaptions},
                                                   {"vg", Format::kVisualGenome},
-                                                  {"jsonl", Format::kJsonl}}};
+                                                  {"jsonl", Format::kJsonl},
+                                                  {"conversations", Format::kConversations},
+                                                  {"sa1b", Format::kSegments},
+                                                  {"openimages", Format::kOpenImages}}};
 
-/// A list is told by its first item: MiniGPT-v2's have `img_id`, Visual Genome's `regions`.
+/// A list is told by its first item: MiniGPT-v2's have `img_id`, Visual Genome's `regions`,
+/// LLaVA's `conversations` and Groma-Instruct's `conversation`.
 Format detect_list(std::string_view text, const std::string& name) {
   JsonReader json(text, name);
   Format format = Format::kAuto;
@@ -35,6 +40,7 @@ Format detect_list(std::string_view text, const std::string& name) {
         json.object([&](std::string_view key) {
           if (key == "img_id" || key == "sents") format = Format::kMiniGpt;
           if (key == "regions") format = Format::kVisualGenome;
+          if (key == "conversations" || key == "conversation") format = Format::kConversations;
         });
       }
       first = false;
@@ -45,12 +51,13 @@ Format detect_list(std::string_view text, const std::string& name) {
   }
   json.demand(!first, "the list is empty, expected at least one entry");
   json.demand(false,
-              "a list whose first item has neither 'img_id' nor 'regions'; name its kind "
-              "with --format");
+              "a list whose first item has none of 'img_id', 'regions' and 'conversations'; name "
+              "its kind with --format");
   return format;
 }
 
-/// An object on a line of its own is JSONL unless it is a whole COCO-shaped file.
+/// An object on a line of its own is JSONL unless it is a whole COCO-shaped file or, with both
+/// `image` and `annotations`, SA-1B's file of a picture.
 Format detect_object(std::string_view text, const std::string& name) {
   const std::string_view line = text.substr(0, text.find('\n'));
   if (line.size() == text.size() && text.find("\"images\"") != std::string_view::npos) {
@@ -58,12 +65,15 @@ Format detect_object(std::string_view text, const std::string& name) {
   }
   try {
     JsonReader json(line, name);
-    bool own = false, coco = false;
+    bool own = false, coco = false, image = false, annotations = false;
     json.object([&](std::string_view key) {
       own |= key == "image" || key == "boxes" || key == "task";
       coco |= key == "images" || key == "annotations";
+      image |= key == "image";
+      annotations |= key == "annotations";
     });
     json.finish();
+    if (image && annotations) return Format::kSegments;
     return own && !coco ? Format::kJsonl : Format::kCoco;
   } catch (const Error&) {
     return Format::kCoco;  // an object over several lines
@@ -98,8 +108,9 @@ Format detect_format(std::string_view text, const std::string& name) {
   // "]".
   if (rest[0] == '\x80' || rest[0] == ']' || rest.starts_with("(l")) return Format::kRefer;
   if (rest[0] == '[') return detect_list(rest, name);
+  if (rest.starts_with("ImageID,")) return Format::kOpenImages;
   require(rest[0] == '{', "read ", io::quote(name), ": begins with ", io::quote(rest, 8),
-          ", expected JSON, JSONL or the pickle refs(...).p");
+          ", expected JSON, JSONL, the pickle refs(...).p or the CSV of Open Images");
   return detect_object(rest, name);
 }
 
@@ -115,6 +126,12 @@ Dataset read_as(std::string_view text, Format format, bool automatic, const Anno
       return read_visual_genome(text, file.path);
     case Format::kJsonl:
       return read_jsonl(text, file.path);
+    case Format::kConversations:
+      return read_conversations(text, file.path);
+    case Format::kSegments:
+      return read_segments(text, file.path);
+    case Format::kOpenImages:
+      return read_open_images(text, file);
     default:
       return read_coco_shaped(text, file.path, automatic ? Format::kAuto : format);
   }
@@ -128,6 +145,12 @@ Dataset read_annotations(std::string_view text, const AnnotationFile& file) {
 }
 
 Dataset read_annotations(const AnnotationFile& file) {
+  std::error_code error;
+  if (std::filesystem::is_directory(file.path, error)) {
+    require(file.format == Format::kAuto || file.format == Format::kSegments, "read ",
+            io::quote(file.path), ": is a folder, expected a file; only SA-1B's come as a folder");
+    return read_segments_folder(file.path);
+  }
   return read_annotations(io::MappedFile::open(file.path)->bytes(), file);
 }
 

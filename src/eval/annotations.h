@@ -8,7 +8,7 @@
 
 namespace groma::eval {
 
-/// Reads an annotation file of any kind and checks all of it.
+/// Reads an annotation file of any kind, or a folder of SA-1B, and checks all of it.
 ///
 /// throws    Error naming file, entry and field of the first mistake
 Dataset read_annotations(const AnnotationFile& file);
@@ -22,6 +22,12 @@ Dataset read_minigpt_list(std::string_view text, const std::string& name);
 Dataset read_visual_genome(std::string_view text, const std::string& name);
 Dataset read_jsonl(std::string_view text, const std::string& name);
 Dataset read_refer(std::string_view pickle, const AnnotationFile& file);
+Dataset read_conversations(std::string_view text, const std::string& name);
+Dataset read_segments(std::string_view text, const std::string& name);
+Dataset read_open_images(std::string_view text, const AnnotationFile& file);
+
+/// SA-1B: every .json of a folder and of those in it.
+Dataset read_segments_folder(const std::string& folder);
 
 /// Kind of a file by its first characters.
 Format detect_format(std::string_view text, const std::string& name);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "eval/annotations.h"
+#include "eval/json_fields.h"
 #include "eval/json_reader.h"
 #include "io/file.h"
 
@@ -66,9 +67,9 @@ class Reader {
       } else if (key == "coco_url") {
         url = json_.string();
       } else if (key == "width") {
-        entry.width = side();
+        entry.width = read_side(json_);
       } else if (key == "height") {
-        entry.height = side();
+        entry.height = read_side(json_);
       } else if (key == "caption") {
         entry.text = json_.string();
         signs_.entry_caption = true;
@@ -97,13 +98,6 @@ class Reader {
     data_.entries.push_back(std::move(entry));
   }
 
-  int side() {
-    const std::int64_t value = json_.integer();
-    json_.demand(value > 0 && value <= 1'000'000, "found ", value,
-                 ", expected 1 to 1000000 pixels");
-    return static_cast<int>(value);
-  }
-
   void read_annotation() {
     Annotation box;
     bool has_id = false, has_image = false, has_box = false, has_category = false;
@@ -118,7 +112,7 @@ class Reader {
         box.category = json_.integer();
         has_category = true;
       } else if (key == "bbox") {
-        box.bbox = read_box();
+        box.bbox = read_xywh(json_);
         has_box = true;
       } else if (key == "area") {
         box.area = json_.number();
@@ -142,20 +136,6 @@ class Reader {
     uncategorised_ += !has_category;
     if (!has_category && first_uncategorised_.empty()) first_uncategorised_ = json_.where();
     data_.annotations.push_back(std::move(box));
-  }
-
-  XywhBox read_box() {
-    XywhBox box{};
-    std::size_t count = 0;
-    json_.array([&](std::size_t i) {
-      const double value = json_.number();
-      if (i < 4) box[i] = value;
-      ++count;
-    });
-    json_.demand(count == 4, "found ", count, " numbers, expected [x, y, width, height]");
-    json_.demand(box[2] >= 0 && box[3] >= 0, "found width ", box[2], " and height ", box[3],
-                 ", expected [x, y, width, height] with sizes of 0 or more");
-    return box;
   }
 
   void read_category() {

@@ -56,7 +56,11 @@ void finish_dataset(Dataset& dataset, const std::string& name, const PlaceNames&
   const auto entries = index_ids(dataset.entries, name, places.entries);
   const auto categories = index_ids(dataset.categories, name, "categories");
   index_ids(dataset.annotations, name, places.annotations);
-  if (dataset.annotations.empty()) dataset.warnings.push_back("the file has no annotation");
+  const bool talks = std::any_of(dataset.entries.begin(), dataset.entries.end(),
+                                 [](const Entry& entry) { return entry.task == Task::kChat; });
+  if (dataset.annotations.empty() && !talks) {
+    dataset.warnings.push_back("the file has no annotation");
+  }
 
   Tally no_area, outside, leaving;
   for (std::size_t i = 0; i < dataset.annotations.size(); ++i) {

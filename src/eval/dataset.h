@@ -70,6 +70,7 @@ struct Dataset {
   std::vector<Annotation> annotations;
   std::vector<Category> categories;
   std::vector<std::string> warnings;
+  bool fractions = false;  ///< boxes are in parts of the picture's sides, not pixels
 };
 
 /// Why an image or annotation takes no part; empty: it does.

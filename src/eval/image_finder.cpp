@@ -8,7 +8,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array kRuleNames = {"as given", "without prefix", "in a COCO folder",
-                                   "without its folder", "not found"};
+                                   "without its folders", "not found"};
 constexpr std::array kFolders = {"train2017", "val2017", "train2014", "val2014"};
 
 bool is_file(const fs::path& path) {
@@ -49,7 +49,8 @@ std::optional<std::string> ImageFinder::find(const std::string& name) {
         }
       }
       if (rule == 3 && given.has_parent_path()) {
-        tries = {root / given.filename(), root / bare.filename()};
+        tries = {root / given.parent_path().filename() / given.filename(), root / given.filename(),
+                 root / bare.filename()};
       }
       for (const fs::path& path : tries) {
         if (auto hit = found(rule, path)) return hit;

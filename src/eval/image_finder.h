@@ -10,7 +10,8 @@ namespace groma::eval {
 /// Finds the pictures that annotation files name, wherever users keep COCO.
 ///
 /// Tried in this order under each root: the name as given; without a COCO_<set>_ prefix; both under
-/// train2017/, val2017/, train2014/, val2014/; the name without its folder, for flat folders.
+/// train2017/, val2017/, train2014/, val2014/; the name without all its folders but the last, as
+/// Objects365 is unpacked; without any, for flat folders.
 class ImageFinder {
  public:
   explicit ImageFinder(std::vector<std::string> roots);

@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "eval/annotations.h"
+#include "eval/json_fields.h"
 #include "eval/json_reader.h"
 #include "eval/json_text.h"
 #include "eval/task_names.h"
@@ -88,9 +89,7 @@ class Reader {
     } else if (key == "image") {
       entry.image = json.string();
     } else if (key == "width" || key == "height") {
-      const std::int64_t side = json.integer();
-      json.demand(side > 0 && side <= 1'000'000, "found ", side, ", expected 1 to 1000000 pixels");
-      (key == "width" ? entry.width : entry.height) = static_cast<int>(side);
+      (key == "width" ? entry.width : entry.height) = read_side(json);
     } else if (key == "task") {
       const std::string name = json.string();
       const auto task = task_named(name);

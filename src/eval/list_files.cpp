@@ -1,6 +1,7 @@
 // Annotation files that are plain lists: MiniGPT-v2's expressions and Visual Genome's regions.
 
 #include "eval/annotations.h"
+#include "eval/json_fields.h"
 #include "eval/json_reader.h"
 #include "eval/json_text.h"
 #include "io/file.h"
@@ -9,21 +10,6 @@ namespace groma::eval {
 namespace {
 
 constexpr PlaceNames kItems = {"items", "items", false};
-
-int read_side(JsonReader& json) {
-  const std::int64_t value = json.integer();
-  json.demand(value > 0 && value <= 1'000'000, "found ", value, ", expected 1 to 1000000 pixels");
-  return static_cast<int>(value);
-}
-
-XywhBox read_xywh(JsonReader& json) {
-  const auto values = json.numbers();
-  json.demand(values.size() == 4, "found ", values.size(),
-              " numbers, expected [x, y, width, height]");
-  json.demand(values[2] >= 0 && values[3] >= 0, "found width ", values[2], " and height ",
-              values[3], ", expected sizes of 0 or more");
-  return {values[0], values[1], values[2], values[3]};
-}
 
 /// Adds an entry with one box; its id is its place.
 void add(Dataset& data, Entry entry, Annotation box) {

@@ -79,7 +79,7 @@ void add_proposal_metrics(Metrics& metrics, const at::Tensor& boxes_cxcywh,
 Stage detection_stage(const Recipe& recipe, const ModelConfig& config, const StageData& data,
                       uint64_t seed, at::Device device) {
   require(!data.training->has_segments() || recipe.score_heads == ScoreHeads::kAnnotation,
-          "train: a source has \"segments\", for which the recipe needs "
+          "train: a source is SA-1B or has \"segments\", for which the recipe needs "
           "\"score_heads\": \"annotation\"");
   WorldOptions world;
   world.world = world_named(recipe.world);

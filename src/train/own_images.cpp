@@ -28,6 +28,8 @@ constexpr int kLeftOut = -1;
 
 std::string folder_of(const DataSource& source) {
   if (!source.images.empty()) return source.images;
+  std::error_code error;
+  if (std::filesystem::is_directory(source.path, error)) return source.path;
   return std::filesystem::path(source.path).parent_path().string();
 }
 
@@ -134,10 +136,13 @@ int Gatherer::add_object(OwnImage& image, std::array<double, 4> xyxy, std::int32
 int Gatherer::object_of(OwnImage& image, const Entry& entry, const Annotation& box) {
   if (box.crowd || box.ignore) return kLeftOut;
   const auto kind = kind_of_.find(box.category);
-  return add_object(
-      image, {box.bbox[0], box.bbox[1], box.bbox[0] + box.bbox[2], box.bbox[1] + box.bbox[3]},
-      kind == kind_of_.end() ? -1 : kind->second,
-      place(entry) + ", annotation " + std::to_string(box.id));
+  const double across = data_.fractions ? image.width : 1,
+               down = data_.fractions ? image.height : 1;
+  return add_object(image,
+                    {box.bbox[0] * across, box.bbox[1] * down, (box.bbox[0] + box.bbox[2]) * across,
+                     (box.bbox[1] + box.bbox[3]) * down},
+                    kind == kind_of_.end() ? -1 : kind->second,
+                    place(entry) + ", annotation " + std::to_string(box.id));
 }
 
 void Gatherer::ask_categories(OwnImage& image, const Entry& entry,
@@ -271,6 +276,7 @@ OwnImages Gatherer::gather(const std::function<void(const std::string&)>& on_not
   file.path = source_.path;
   file.format = eval::format_named(source_.format);
   file.split = source_.split;
+  file.allow_fractions = true;
   data_ = eval::read_annotations(file);
   const auto boxes = eval::annotations_by_entry(data_);
   for (const auto& category : data_.categories) {
@@ -280,6 +286,7 @@ OwnImages Gatherer::gather(const std::function<void(const std::string&)>& on_not
     result_.kinds.push_back(name);
   }
   result_.complete = data_.format == eval::Format::kCoco;
+  result_.segments = data_.format == eval::Format::kSegments;
   for (size_t i = 0; i < data_.entries.size(); ++i) add_entry(data_.entries[i], boxes[i]);
   std::erase_if(result_.images, [&](const OwnImage& image) {
     return image.objects.empty() && image.questions.empty();
@@ -287,6 +294,7 @@ OwnImages Gatherer::gather(const std::function<void(const std::string&)>& on_not
   require(!result_.images.empty(), "read ", io::quote(source_.path),
           ": no picture with a box in it", wrong_ ? "; the first mistake: " + first_wrong_ : "");
   if (on_note) {
+    for (const auto& warning : data_.warnings) on_note(warning);
     std::size_t questions = 0, objects = 0;
     for (const auto& image : result_.images) {
       questions += image.questions.size();

@@ -39,6 +39,7 @@ struct OwnImages {
   std::vector<OwnImage> images;
   std::vector<std::string> kinds;  ///< names of categories as questions say them
   bool complete = false;           ///< every object of a picture is annotated, as COCO does it
+  bool segments = false;           ///< annotated as SA-1B is: everything, parts too
 };
 
 /// Reads an annotation file of any kind and gathers what it says of each picture.

@@ -109,6 +109,7 @@ TrainingData::TrainingData(Options options) : options_(std::move(options)) {
     if (from.world.empty()) {
       source.own =
           read_own_images(from, options_.with_questions, options_.skip_wrong, options_.on_note);
+      source.from.segments |= source.own.segments;
       if (options_.with_questions) {
         std::erase_if(source.own.images, [](const auto& one) { return one.questions.empty(); });
         require(!source.own.images.empty(), "train: ", io::quote(from.path),

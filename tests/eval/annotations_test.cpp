@@ -143,7 +143,7 @@ TEST(Annotations, NameFileEntryAndFieldOfAMistake) {
                     "images: the list is empty"));
   EXPECT_TRUE(holds(message_of([] { read("[]"); }), "the list is empty"));
   EXPECT_TRUE(holds(message_of([] { read(""); }), "the file is empty"));
-  EXPECT_TRUE(holds(message_of([] { read("id,x,y"); }), "expected JSON, JSONL or the pickle"));
+  EXPECT_TRUE(holds(message_of([] { read("id,x,y"); }), "expected JSON, JSONL, the pickle"));
 }
 
 TEST(Annotations, ACutFileIsNoticedAtEveryByte) {

@@ -1,3 +1,5 @@
+#include "train/own_data.h"
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -7,7 +9,6 @@
 #include "groma/error.h"
 #include "groma/image.h"
 #include "io/safetensors.h"
-#include "train/own_images.h"
 #include "train/tagged_text.h"
 #include "train/tiny_run.h"
 #include "train/training_data.h"
@@ -17,15 +18,12 @@ namespace groma::train {
 namespace {
 
 using nlohmann::json;
+using testing::add_picture;
 using testing::options_for;
+using testing::read;
+using testing::refusal;
 using testing::RunFolder;
-
-/// A folder with one grey picture a.png of 40 x 20 pixels.
-void add_picture(const RunFolder& folder, const std::string& name = "a.png", int width = 40,
-                 int height = 20) {
-  const std::vector<uint8_t> pixels(static_cast<size_t>(width) * height * 3, 90);
-  Image::from_rgb(pixels.data(), width, height).save(folder / name);
-}
+using testing::source_of;
 
 json coco_file(const json& boxes) {
   json file = {{"images", {{{"id", 7}, {"file_name", "a.png"}, {"width", 40}, {"height", 20}}}},
@@ -37,25 +35,6 @@ json coco_file(const json& boxes) {
         {{"id", ++id}, {"image_id", 7}, {"category_id", 3}, {"bbox", box}, {"area", 4}});
   }
   return file;
-}
-
-DataSource source_of(const std::string& path) {
-  DataSource source;
-  source.path = path;
-  return source;
-}
-
-OwnImages read(const std::string& path, bool skip_wrong = false) {
-  return read_own_images(source_of(path), true, skip_wrong, nullptr);
-}
-
-std::string refusal(const std::string& path) {
-  try {
-    read(path);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 TEST(OwnData, CocoCategoriesBecomeQuestionsWithAllTheirBoxes) {
