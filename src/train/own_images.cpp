@@ -43,6 +43,35 @@ std::pair<int, int> size_of(const std::string& file) {
   return {header.width, header.height};
 }
 
+/// Whether a caption's phrases have the boxes, as in Flickr30k Entities. RefCOCO's captions of this
+/// form are expressions, and name their set.
+bool has_phrases(const Dataset& data, const Entry& entry) {
+  const auto set = eval::extra_field(entry.extra, "dataset_name");
+  return data.format == eval::Format::kMdetr && (set.empty() || set == R"("flickr")");
+}
+
+using Range = std::pair<int, int>;  // bytes of a text
+
+/// Where the phrases of a box stand in its caption; `tokens` counts characters of it.
+std::vector<Range> ranges_of(const std::string& tokens, const std::string& caption,
+                             const std::string& doing) {
+  std::vector<int> byte_of;  // of each character and of the end
+  for (size_t i = 0; i < caption.size(); ++i) {
+    if ((caption[i] & 0xC0) != 0x80) byte_of.push_back(static_cast<int>(i));
+  }
+  byte_of.push_back(static_cast<int>(caption.size()));
+  std::vector<Range> ranges;
+  for (const auto& item : io::parse_json(tokens.empty() ? "[]" : tokens, doing)) {
+    const bool two = item.is_array() && item.size() == 2 && item[0].is_number_unsigned() &&
+                     item[1].is_number_unsigned();
+    require(two && item[0] < item[1] && item[1] < byte_of.size(), doing, ": ",
+            io::quote(item.dump(), 40), " is no range of a caption of ", byte_of.size() - 1,
+            " characters; expected [begin, end]");
+    ranges.emplace_back(byte_of[item[0].get<size_t>()], byte_of[item[1].get<size_t>()]);
+  }
+  return ranges;
+}
+
 /// Gathers the entries of a data set by picture.
 class Gatherer {
  public:
@@ -63,6 +92,7 @@ class Gatherer {
   void ask(OwnImage& image, const Entry& entry, const std::vector<std::uint32_t>& places);
   void ask_categories(OwnImage& image, const Entry& entry,
                       const std::vector<std::uint32_t>& places);
+  void describe(OwnImage& image, const Entry& entry, const std::vector<std::uint32_t>& places);
   void converse(OwnImage& image, const Entry& entry);
   Utterance utterance(OwnImage& image, const nlohmann::json& turn, const char* text,
                       const char* boxes, Speaker speaker, const std::string& doing);
@@ -197,6 +227,37 @@ Utterance Gatherer::utterance(OwnImage& image, const nlohmann::json& turn, const
   return parse_tagged(turn.at(text).get<std::string>(), speaker, objects, where);
 }
 
+void Gatherer::describe(OwnImage& image, const Entry& entry,
+                        const std::vector<std::uint32_t>& places) {
+  const auto doing = place(entry) + ": caption";
+  check_plain(entry.text, doing);
+  std::map<Range, std::vector<int>> phrases;
+  for (const auto p : places) {
+    const auto& box = data_.annotations[p];
+    const int object = object_of(image, entry, box);
+    if (object == kLeftOut) continue;
+    for (const auto& range :
+         ranges_of(eval::extra_field(box.extra, "tokens_positive"), entry.text,
+                   place(entry) + ", annotation " + std::to_string(box.id) + ": tokens_positive")) {
+      auto& objects = phrases[range];
+      if (std::find(objects.begin(), objects.end(), object) == objects.end()) {
+        objects.push_back(object);
+      }
+    }
+  }
+  Exchange turn;
+  turn.answer.text = entry.text;
+  int end = 0;
+  for (auto& [range, objects] : phrases) {
+    require(range.first >= end, doing, ": two phrases overlap at byte ", range.first,
+            "; mend it or give --skip-wrong");
+    end = range.second;
+    turn.answer.mentions.push_back({range.first, range.second, std::move(objects)});
+  }
+  if (phrases.empty() || !with_questions_) return;
+  image.questions.push_back({Task::kDescribe, "", {}, {std::move(turn)}});
+}
+
 void Gatherer::converse(OwnImage& image, const Entry& entry) {
   const auto raw = eval::extra_field(entry.extra, "turns");
   require(!raw.empty(), place(entry),
@@ -233,6 +294,7 @@ void Gatherer::ask(OwnImage& image, const Entry& entry, const std::vector<std::u
     for (const auto p : places) object_of(image, entry, data_.annotations[p]);
     return converse(image, entry);
   }
+  if (has_phrases(data_, entry)) return describe(image, entry, places);
   require(!places.empty(), place(entry), ": no box; mend it or give --skip-wrong");
   for (const auto p : places) {
     const auto& box = data_.annotations[p];

@@ -19,10 +19,10 @@ struct OwnObject {
 
 /// What an annotation file asks about a picture.
 struct OwnQuestion {
-  Task task = Task::kRefer;     ///< kRefer, kGround, kCaption or kDialogue
+  Task task = Task::kRefer;     ///< kRefer, kGround, kCaption, kDescribe or kDialogue
   std::string text;             ///< expression, name of the category, or caption
   std::vector<int> objects;     ///< what the text is about
-  std::vector<Exchange> turns;  ///< of a kDialogue
+  std::vector<Exchange> turns;  ///< of a kDialogue; of a kDescribe one without its question
 };
 
 struct OwnImage {
@@ -44,8 +44,9 @@ struct OwnImages {
 
 /// Reads an annotation file of any kind and gathers what it says of each picture.
 ///
-/// A referring expression, a category of a picture with all its boxes, a region's caption and a
-/// conversation are questions; crowds and boxes narrower than a pixel are left out.
+/// A referring expression, a category of a picture with all its boxes, a region's caption, a
+/// caption whose phrases have boxes and a conversation are questions; crowds and boxes narrower
+/// than a pixel are left out.
 ///
 /// with_questions  otherwise boxes alone
 /// skip_wrong      leaves out what is wrong; otherwise the first mistake is an Error

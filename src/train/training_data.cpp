@@ -39,6 +39,10 @@ Question spoken(const OwnQuestion& own, Random& random) {
       question.kind = "caption";
       question.turns = {caption_turn(own.text, own.objects[0], random)};
       break;
+    case Task::kDescribe:
+      question.kind = "describe";
+      question.turns = {describe_turn(own.turns[0].answer, random)};
+      break;
     default:
       question.kind = "chat";
       question.turns = own.turns;

@@ -45,6 +45,32 @@ TEST(PublishedData, GromaInstructAsksForPhrasesWithTheirBoxes) {
   EXPECT_EQ(data.images[0].objects[1].xyxy, (std::array<float, 4>{20, 2, 30, 12}));
 }
 
+// Flickr30k Entities in MDETR's form: a caption is a picture's entry, its phrases are ranges of
+// characters, and RefCOCO's expressions of the same form name their set.
+TEST(PublishedData, CaptionsOfFlickrNameTheirPhrases) {
+  RunFolder folder("published-flickr");
+  add_picture(folder);
+  const auto file = [&](const std::string& ranges) {
+    return folder.write("flickr.json", R"({"images": [{"id": 5, "file_name": "a.png", "width": 40,
+      "height": 20, "caption": "A man \u2014 and two dogs run."}], "categories": [{"id": 1, "name": "object"}],
+      "annotations": [{"id": 1, "image_id": 5, "category_id": 1, "bbox": [1, 1, 8, 8], "area": 64,
+      "tokens_positive": [[0, 5]]}, {"id": 2, "image_id": 5, "category_id": 1, "bbox": [20, 2, 10, 10],
+      "area": 100, "tokens_positive": )" + ranges +
+                                           "}, " + R"({"id": 3, "image_id": 5,
+      "category_id": 1, "bbox": [30, 2, 9, 10], "area": 90, "tokens_positive": [[12, 20]]}]})");
+  };
+  const auto data = read(file("[[12, 20]]"));
+  ASSERT_EQ(data.images[0].questions.size(), 1);
+  EXPECT_EQ(data.images[0].questions[0].task, Task::kDescribe);
+  EXPECT_EQ(numbered(data.images[0].questions[0].turns[0].answer, Speaker::kAssistant),
+            "<p>A man</p><roi>0</roi> \u2014 and <p>two dogs</p><roi>12</roi> run.");
+  EXPECT_TRUE(
+      holds(refusal(file("[[12, 90]]")),
+            "entry 5, annotation 2: tokens_positive: '[12,90]' is no range of a caption of 25"))
+      << refusal(file("[[12, 90]]"));
+  EXPECT_TRUE(holds(refusal(file("[[14, 22]]")), "caption: two phrases overlap"));
+}
+
 TEST(PublishedData, LlavaTalksAboutAPictureOfUnknownSize) {
   RunFolder folder("published-llava");
   add_picture(folder);

@@ -179,6 +179,10 @@ Exchange describe_turn(const Scene& scene, Random& random) {
   return {Speech().say(pattern), enumeration("I see ", items), {}, true};
 }
 
+Exchange describe_turn(Utterance caption, Random& random) {
+  return {Speech().say(random.pick(kDescribePatterns)), std::move(caption), {}, true};
+}
+
 Exchange groups_turn(const Scene& scene, Random& random) {
   std::vector<Item> groups = groups_of(scene);
   for (auto& [words, objects] : groups) words = counted(words, objects.size());

@@ -40,6 +40,9 @@ Exchange caption_turn(const Scene& scene, int object, Random& random);
 /// "Describe the image." and all objects with their regions.
 Exchange describe_turn(const Scene& scene, Random& random);
 
+/// "Describe the image." and a caption whose phrases have regions.
+Exchange describe_turn(Utterance caption, Random& random);
+
 /// "Summarize the image." and the objects' kinds with their regions.
 Exchange groups_turn(const Scene& scene, Random& random);
 
