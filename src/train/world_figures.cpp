@@ -162,6 +162,8 @@ void Interview::describe(const Question& question, const ChatResult& said) {
   figures_["describe recall"].total += static_cast<double>(parts.size());
   figures_["describe precision"].hits += hits;
   figures_["describe precision"].total += named;
+  figures_["describe F1"].hits += 2 * hits;
+  figures_["describe F1"].total += static_cast<double>(parts.size()) + named;
 }
 
 void Interview::ask(const Question& question) {

@@ -32,9 +32,10 @@ struct WorldFigure {
 /// Names: "AR50", "AR", "kept AR50", "kept precision"; "REC attr", "REC rel" ... of the first
 /// region of a plain answer, "REC rel steps" ... of the last one of a [grounding] answer, "blind
 /// rel" ...; "REC small" ... by the target's size; "caption", "ground recall", "ground precision",
-/// "count", "count within one", "yes/no", "absent", "describe recall", "describe precision" (phrase
-/// and box); "answer nats": how improbable the model finds the right answers, natural logarithm a
-/// token (its exponential is the perplexity).
+/// "count", "count within one", "yes/no", "absent", "describe recall", "describe precision",
+/// "describe F1" (phrase and box; twice the hits of the pairs said and true); "answer nats": how
+/// improbable the model finds the right answers, natural logarithm a token (its exponential is the
+/// perplexity).
 ///
 /// throws    Error when the checkpoint cannot be loaded or a number is out of range
 std::map<std::string, WorldFigure> measure(const std::string& directory,

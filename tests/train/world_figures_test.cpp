@@ -46,6 +46,11 @@ TEST(WorldFigures, TheShippedModelFindsAndNamesWhatItSees) {
   EXPECT_GT(figures.at("AR50").value(), 0.9);
   EXPECT_GT(figures.at("REC attr").value(), 0.5);
   EXPECT_LT(figures.at("answer nats").value(), 1);
+  const auto &recall = figures.at("describe recall"), &precision = figures.at("describe precision"),
+             &f1 = figures.at("describe F1");
+  EXPECT_GT(recall.hits, 0);
+  EXPECT_NEAR(f1.value(),
+              2 * recall.value() * precision.value() / (recall.value() + precision.value()), 1e-12);
 }
 
 }  // namespace
