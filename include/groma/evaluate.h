@@ -28,10 +28,11 @@ enum class Format {
   kConversations,  ///< a list of records with turns, as LLaVA and Groma-Instruct publish them
   kSegments,       ///< SA-1B: a file for each picture, or a folder of them
   kOpenImages,     ///< boxes of Open Images: a row of CSV each, in parts of the picture's sides
+  kGrit,           ///< GRIT: a list of captions, parts of which have boxes in parts of the sides
 };
 
-/// groma, mdetr, minigpt, refer, coco, lvis, captions, vg, jsonl, conversations, sa1b, openimages
-/// or auto.
+/// groma, mdetr, minigpt, refer, coco, lvis, captions, vg, jsonl, conversations, sa1b, openimages,
+/// grit or auto.
 ///
 /// throws    Error that lists these names
 Format format_named(const std::string& name);

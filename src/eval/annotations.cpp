@@ -14,7 +14,7 @@ struct FormatName {
   const char* name;
   Format format;
 };
-constexpr std::array<FormatName, 13> kFormats = {{{"auto", Format::kAuto},
+constexpr std::array<FormatName, 14> kFormats = {{{"auto", Format::kAuto},
                                                   {"groma", Format::kGroma},
                                                   {"mdetr", Format::kMdetr},
                                                   {"minigpt", Format::kMiniGpt},
@@ -26,10 +26,11 @@ constexpr std::array<FormatName, 13> kFormats = {{{"auto", Format::kAuto},
                                                   {"jsonl", Format::kJsonl},
                                                   {"conversations", Format::kConversations},
                                                   {"sa1b", Format::kSegments},
-                                                  {"openimages", Format::kOpenImages}}};
+                                                  {"openimages", Format::kOpenImages},
+                                                  {"grit", Format::kGrit}}};
 
 /// A list is told by its first item: MiniGPT-v2's have `img_id`, Visual Genome's `regions`,
-/// LLaVA's `conversations` and Groma-Instruct's `conversation`.
+/// LLaVA's `conversations`, Groma-Instruct's `conversation` and GRIT's `ref_exps`.
 Format detect_list(std::string_view text, const std::string& name) {
   JsonReader json(text, name);
   Format format = Format::kAuto;
@@ -41,6 +42,7 @@ Format detect_list(std::string_view text, const std::string& name) {
           if (key == "img_id" || key == "sents") format = Format::kMiniGpt;
           if (key == "regions") format = Format::kVisualGenome;
           if (key == "conversations" || key == "conversation") format = Format::kConversations;
+          if (key == "ref_exps") format = Format::kGrit;
         });
       }
       first = false;
@@ -51,8 +53,8 @@ Format detect_list(std::string_view text, const std::string& name) {
   }
   json.demand(!first, "the list is empty, expected at least one entry");
   json.demand(false,
-              "a list whose first item has none of 'img_id', 'regions' and 'conversations'; name "
-              "its kind with --format");
+              "a list whose first item has none of 'img_id', 'regions', 'conversations' and "
+              "'ref_exps'; name its kind with --format");
   return format;
 }
 
@@ -132,12 +134,29 @@ Dataset read_as(std::string_view text, Format format, bool automatic, const Anno
       return read_segments(text, file.path);
     case Format::kOpenImages:
       return read_open_images(text, file);
+    case Format::kGrit:
+      return read_grit(text, file);
     default:
       return read_coco_shaped(text, file.path, automatic ? Format::kAuto : format);
   }
 }
 
 }  // namespace
+
+void require_fractions_allowed(const AnnotationFile& file) {
+  require(file.allow_fractions, "read ", io::quote(file.path),
+          ": gives boxes in parts of pictures whose size it does not give; only training takes it, "
+          "by --data");
+}
+
+std::vector<std::size_t> character_starts(std::string_view text) {
+  std::vector<std::size_t> starts;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if ((text[i] & 0xC0) != 0x80) starts.push_back(i);
+  }
+  starts.push_back(text.size());
+  return starts;
+}
 
 Dataset read_annotations(std::string_view text, const AnnotationFile& file) {
   const bool automatic = file.format == Format::kAuto;

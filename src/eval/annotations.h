@@ -25,6 +25,13 @@ Dataset read_refer(std::string_view pickle, const AnnotationFile& file);
 Dataset read_conversations(std::string_view text, const std::string& name);
 Dataset read_segments(std::string_view text, const std::string& name);
 Dataset read_open_images(std::string_view text, const AnnotationFile& file);
+Dataset read_grit(std::string_view text, const AnnotationFile& file);
+
+/// Refuses a file whose boxes are fractions of sides it does not give, unless `file` allows them.
+void require_fractions_allowed(const AnnotationFile& file);
+
+/// Byte at which every character of a UTF-8 text begins, and the text's length.
+std::vector<std::size_t> character_starts(std::string_view text);
 
 /// SA-1B: every .json of a folder and of those in it.
 Dataset read_segments_folder(const std::string& folder);

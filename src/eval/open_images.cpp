@@ -163,9 +163,7 @@ class Reader {
 }  // namespace
 
 Dataset read_open_images(std::string_view text, const AnnotationFile& file) {
-  require(file.allow_fractions, "read ", io::quote(file.path),
-          ": Open Images gives boxes in parts of pictures whose size it does not give; only "
-          "training takes it, by --data");
+  require_fractions_allowed(file);
   const std::string beside =
       (fs::path(file.path).parent_path() / "class-descriptions-boxable.csv").string();
   std::error_code error;

@@ -50,16 +50,12 @@ bool has_phrases(const Dataset& data, const Entry& entry) {
   return data.format == eval::Format::kMdetr && (set.empty() || set == R"("flickr")");
 }
 
-using Range = std::pair<int, int>;  // bytes of a text
+using Range = std::pair<std::size_t, std::size_t>;  // bytes of a text
 
 /// Where the phrases of a box stand in its caption; `tokens` counts characters of it.
 std::vector<Range> ranges_of(const std::string& tokens, const std::string& caption,
                              const std::string& doing) {
-  std::vector<int> byte_of;  // of each character and of the end
-  for (size_t i = 0; i < caption.size(); ++i) {
-    if ((caption[i] & 0xC0) != 0x80) byte_of.push_back(static_cast<int>(i));
-  }
-  byte_of.push_back(static_cast<int>(caption.size()));
+  const auto byte_of = eval::character_starts(caption);
   std::vector<Range> ranges;
   for (const auto& item : io::parse_json(tokens.empty() ? "[]" : tokens, doing)) {
     const bool two = item.is_array() && item.size() == 2 && item[0].is_number_unsigned() &&
@@ -247,12 +243,13 @@ void Gatherer::describe(OwnImage& image, const Entry& entry,
   }
   Exchange turn;
   turn.answer.text = entry.text;
-  int end = 0;
+  std::size_t end = 0;
   for (auto& [range, objects] : phrases) {
     require(range.first >= end, doing, ": two phrases overlap at byte ", range.first,
             "; mend it or give --skip-wrong");
     end = range.second;
-    turn.answer.mentions.push_back({range.first, range.second, std::move(objects)});
+    turn.answer.mentions.push_back(
+        {static_cast<int>(range.first), static_cast<int>(range.second), std::move(objects)});
   }
   if (phrases.empty() || !with_questions_) return;
   image.questions.push_back({Task::kDescribe, "", {}, {std::move(turn)}});

@@ -28,7 +28,7 @@ void check_dataset(const eval::Dataset& data) {
 
 /// The kind of file, the file, and after two zero bytes the instances.json of a refs(...).p.
 void annotations(std::string_view input) {
-  const auto kind = take_byte(input) % 13;
+  const auto kind = take_byte(input) % 14;
   std::string_view text = input, instances;
   constexpr std::string_view kSeparator("\0\0{", 3);
   if (const auto at = input.rfind(kSeparator); at != input.npos) {

@@ -156,6 +156,20 @@ TEST(PublishedData, OpenImagesAsksForCategoriesWithAllTheirBoxes) {
   EXPECT_EQ(notes.size(), 3u);
 }
 
+TEST(PublishedData, GritAsksForPhrases) {
+  RunFolder folder("published-grit");
+  add_picture(folder);
+  const auto data = read(folder.write("grit.json", R"([{"filename": "a.png",
+    "caption": "A man, two dogs", "ref_exps": [[7, 15, 0, 0, 0.25, 0.5, 0.9], [0, 5, 0, 0, 1, 1, 0.9],
+    [7, 15, 0.5, 0, 1, 0.5, 0.9]]}])"));
+  ASSERT_EQ(data.images.size(), 1);
+  ASSERT_EQ(data.images[0].questions.size(), 2);
+  EXPECT_EQ(data.images[0].questions[0].task, Task::kGround);
+  EXPECT_EQ(data.images[0].questions[0].text, "two dogs");
+  EXPECT_EQ(data.images[0].questions[0].objects, (std::vector<int>{0, 1}));
+  EXPECT_EQ(data.images[0].objects[1].xyxy, (std::array<float, 4>{20, 0, 40, 10}));
+}
+
 TEST(PublishedData, PicturesThatAreNotThereCanBeLeftOut) {
   RunFolder folder("published-missing");
   add_picture(folder, "0a.png");
