@@ -93,7 +93,8 @@ class Gatherer {
   Utterance utterance(OwnImage& image, const nlohmann::json& turn, const char* text,
                       const char* boxes, Speaker speaker, const std::string& doing);
   std::string place(const Entry& entry) const {
-    return "read " + io::quote(source_.path) + ": entry " + entry.label();
+    return "read " + io::quote(source_.path) + ": entry " +
+           (entry.name.empty() ? entry.label() : io::quote(entry.name));
   }
 
   const DataSource& source_;

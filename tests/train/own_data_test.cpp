@@ -140,7 +140,7 @@ TEST(OwnData, MistakesNameFileAndEntry) {
                        {"turns", {{{"question", "Hi?"}, {"answer", answer}}}}};
     return refusal(folder.write("e.jsonl", line.dump()));
   };
-  has(chat("  "), {"e.jsonl", "entry x", "turns[0].answer", "empty"});
+  has(chat("  "), {"e.jsonl", "entry 'x'", "turns[0].answer", "empty"});
   has(chat("see <image>"), {"turns[0].answer", "'<image>'", "token"});
   has(chat("see <r7>"), {"'<r7>'"});
   has(chat("<p>cup"), {"<p> without </p>"});

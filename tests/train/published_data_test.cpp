@@ -124,7 +124,7 @@ TEST(PublishedData, SegmentsAreAnnotatedAsSegments) {
   write("[50, 2, 9, 9]");
   const auto message = refusal(folder / "sa");
   EXPECT_TRUE(holds(message,
-                    "entry sa_000000/sa_1.json, annotation 2: the box 50, 2, 59, 11 lies "
+                    "entry 'sa_000000/sa_1.json', annotation 2: the box 50, 2, 59, 11 lies "
                     "outside its picture of 40 x 20 pixels"))
       << message;
 }
@@ -176,7 +176,7 @@ TEST(PublishedData, PicturesThatAreNotThereCanBeLeftOut) {
   std::filesystem::rename(folder / "0a.png", folder / "0a.jpg");
   const auto path = folder.write("boxes.csv", kColumns + "0b,x,/m/01,1,0,1,0,1,0,0,0,0,0\n" +
                                                   "0a,x,/m/01,1,0,1,0,1,0,0,0,0,0\n");
-  EXPECT_TRUE(holds(refusal(path), "boxes.csv': entry 0b: no picture '0b.jpg'")) << refusal(path);
+  EXPECT_TRUE(holds(refusal(path), "boxes.csv': entry '0b': no picture '0b.jpg'")) << refusal(path);
   EXPECT_EQ(read(path, true).images.size(), 1);
 }
 
