@@ -272,7 +272,7 @@ def measure_tiles(args):
             path = os.path.join(folder, f"{first}.png")
             picture.save(path)
             mosaics.append((path, objects, tile * side))
-        for tiles in ("1", "auto", *args.tiles):
+        for tiles in ("1", "3", *args.tiles):
             small = [0, 0]
             every = [0, 0]
             begun = time.time()
@@ -321,8 +321,8 @@ def measure_far(args):
         truth = os.path.join(folder, "far.jsonl")
         with open(truth, "w", encoding="utf-8") as lines:
             lines.writelines(json.dumps(question) + "\n" for question in asked)
-        for number, options in enumerate(([], ["--tiles", "auto"],
-                                          ["--tiles", "auto", "--tile-features"])):
+        for number, options in enumerate(([], ["--tiles", "3"],
+                                          ["--tiles", "3", "--tile-features"])):
             command = [args.program, "eval", "run", "--protocol", "rec", "-m", args.model, "--json"]
             command += ["--annotations", truth, "--images", folder, "-t", str(args.threads)]
             command += ["-o", os.path.join(folder, f"run{number}"), *options]
