@@ -66,15 +66,16 @@ for target in "${targets[@]}"; do
     -runs=0 "tests/fuzz/corpus/$target" $(ls -d "build/fuzz/corpus/$target" 2>/dev/null) >/dev/null 2>&1
 done
 llvm-profdata merge -o "$profiles/all" "$profiles"/*.raw
-readers=(src/answer/grounding.cpp src/answer/pointing.cpp src/answer/typed_shape.cpp src/config.cpp src/config_shapes.cpp src/config_validate.cpp
-  src/eval/annotations.cpp src/eval/coco_shaped.cpp src/eval/json_reader.cpp src/eval/jsonl.cpp
+readers=(src/answer/answer_json.cpp src/answer/grounding.cpp src/answer/pointing.cpp src/answer/typed_shape.cpp src/config.cpp src/config_shapes.cpp src/config_validate.cpp
+  src/eval/annotations.cpp src/eval/coco_shaped.cpp src/eval/conversations.cpp src/eval/grit.cpp
+  src/eval/json_reader.cpp src/eval/jsonl.cpp src/eval/open_images.cpp src/eval/segments.cpp
   src/eval/list_files.cpp src/eval/prediction.cpp src/eval/refer.cpp src/eval/refer_pickle.cpp
   src/eval/run_record.cpp src/image/codecs.cpp src/image/header.cpp src/io/archive_header.cpp
   src/io/json.cpp src/io/safetensors_header.cpp src/io/unpickle.cpp src/io/weight_index.cpp
   src/io/zip.cpp src/language/charsmap.cpp src/language/piece_table.cpp src/language/prompt.cpp
   src/language/sentencepiece_model.cpp src/language/stream_decoder.cpp src/language/tokenizer.cpp
   src/language/tokenizer_files.cpp src/language/unicode.cpp src/regions/given_boxes.cpp
-  src/saved_session.cpp)
+  src/saved_session.cpp src/train/instruct_answers.cpp src/train/recipe.cpp src/train/tagged_text.cpp)
 llvm-cov report build/coverage/bin/groma_fuzz "-instr-profile=$profiles/all" "${readers[@]}" |
   awk '/\.cpp|^TOTAL/ { printf "%-40s %5d lines %7s\n", $1, $8, $10 }'
 exit "$status"
