@@ -1,6 +1,7 @@
 #include "eval/annotations.h"
 
 #include <array>
+#include <cmath>
 #include <filesystem>
 
 #include "check.h"
@@ -156,6 +157,20 @@ std::vector<std::size_t> character_starts(std::string_view text) {
   }
   starts.push_back(text.size());
   return starts;
+}
+
+Annotation& add_box(Dataset& data, std::int64_t entry_id, const XywhBox& bbox) {
+  Annotation& box = data.annotations.emplace_back();
+  box.id = static_cast<std::int64_t>(data.annotations.size());
+  box.entry_id = entry_id;
+  box.category = 1;
+  box.bbox = bbox;
+  return box;
+}
+
+bool has_size(const XywhBox& bbox) {
+  const auto sound = [](double side) { return side >= 0 && std::isfinite(side); };
+  return sound(bbox[2]) && sound(bbox[3]);
 }
 
 Dataset read_annotations(std::string_view text, const AnnotationFile& file) {

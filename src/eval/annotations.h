@@ -33,6 +33,12 @@ void require_fractions_allowed(const AnnotationFile& file);
 /// Byte at which every character of a UTF-8 text begins, and the text's length.
 std::vector<std::size_t> character_starts(std::string_view text);
 
+/// Adds a box of category 1, numbered on from 1, to an entry.
+Annotation& add_box(Dataset& data, std::int64_t entry_id, const XywhBox& bbox);
+
+/// Whether width and height are finite and not negative.
+bool has_size(const XywhBox& bbox);
+
 /// SA-1B: every .json of a folder and of those in it.
 Dataset read_segments_folder(const std::string& folder);
 

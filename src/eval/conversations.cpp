@@ -180,14 +180,7 @@ Dataset read_conversations(std::string_view text, const std::string& name) {
     entry.id = static_cast<std::int64_t>(index);
     entry.task = Task::kChat;
     entry.extra.emplace_back("turns", turns_json(json, record));
-    for (const XywhBox& bbox : record.boxes) {
-      Annotation box;
-      box.id = static_cast<std::int64_t>(data.annotations.size()) + 1;
-      box.entry_id = entry.id;
-      box.category = 1;
-      box.bbox = bbox;
-      data.annotations.push_back(std::move(box));
-    }
+    for (const XywhBox& bbox : record.boxes) add_box(data, entry.id, bbox);
     data.entries.push_back(std::move(entry));
   });
   json.finish();

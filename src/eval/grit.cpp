@@ -47,9 +47,9 @@ void add_phrases(const JsonReader& json, const Record& record, std::size_t index
                         e[0] < e[1] && e[1] < static_cast<double>(starts.size());
     json.demand(inside, "ref_exps: found the range ", e[0], " to ", e[1], " of a caption of ",
                 starts.size() - 1, " characters");
-    const auto size = [](double side) { return side >= 0 && std::isfinite(side); };
-    json.demand(size(e[4] - e[2]) && size(e[5] - e[3]), "ref_exps: found a box of width ",
-                e[4] - e[2], " and height ", e[5] - e[3], ", expected x1 <= x2 and y1 <= y2");
+    const XywhBox bbox = {e[2], e[3], e[4] - e[2], e[5] - e[3]};
+    json.demand(has_size(bbox), "ref_exps: found a box of width ", bbox[2], " and height ", bbox[3],
+                ", expected x1 <= x2 and y1 <= y2");
     const auto [at, fresh] = phrases.emplace(std::pair(e[0], e[1]), data.entries.size());
     if (fresh) {
       const std::size_t begin = starts[static_cast<std::size_t>(e[0])];
@@ -63,12 +63,7 @@ void add_phrases(const JsonReader& json, const Record& record, std::size_t index
       entry.task = Task::kGround;
       data.entries.push_back(std::move(entry));
     }
-    Annotation box;
-    box.id = static_cast<std::int64_t>(data.annotations.size()) + 1;
-    box.entry_id = at->second;
-    box.category = 1;
-    box.bbox = {e[2], e[3], e[4] - e[2], e[5] - e[3]};
-    data.annotations.push_back(std::move(box));
+    add_box(data, at->second, bbox);
   }
 }
 

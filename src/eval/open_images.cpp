@@ -116,9 +116,8 @@ class Reader {
     box.id = static_cast<std::int64_t>(line_);
     box.bbox = {number(kLeft), number(kTop), number(kRight) - number(kLeft),
                 number(kBottom) - number(kTop)};
-    const auto size = [](double side) { return side >= 0 && std::isfinite(side); };
-    demand(size(box.bbox[2]) && size(box.bbox[3]), "found a box of width ", box.bbox[2],
-           " and height ", box.bbox[3], ", expected XMin <= XMax and YMin <= YMax");
+    demand(has_size(box.bbox), "found a box of width ", box.bbox[2], " and height ", box.bbox[3],
+           ", expected XMin <= XMax and YMin <= YMax");
     box.crowd = number(kGroup) == 1;
     box.ignore = number(kConfidence) < 1;
     groups_ += box.crowd;

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 void read_segment(JsonReader& json, std::int64_t entry, Dataset& data) {
-  Annotation box;
+  Annotation& box = add_box(data, entry, {});
   bool has_box = false;
   json.object([&](std::string_view key) {
     if (key == "bbox") {
@@ -29,10 +29,6 @@ void read_segment(JsonReader& json, std::int64_t entry, Dataset& data) {
     }
   });
   json.demand(has_box, "no 'bbox'; every segment needs [x, y, width, height]");
-  box.id = static_cast<std::int64_t>(data.annotations.size()) + 1;
-  box.entry_id = entry;
-  box.category = 1;
-  data.annotations.push_back(std::move(box));
 }
 
 /// Adds the picture of a file; its id is its place.
