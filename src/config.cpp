@@ -43,10 +43,9 @@ class Section {
   int64_t integer(const std::string& key, int64_t fallback, int64_t least = 1) const {
     if (!has(key)) return fallback;
     const auto& value = object_.at(key);
-    // Numbers beyond 64 bits are read as fractions; those beyond 63 turn negative here.
-    const bool fits = value.is_number_integer() && value.get<int64_t>() >= least &&
-                      value.get<int64_t>() <= kMostNumber &&
-                      (value.get<int64_t>() < 0) != value.is_number_unsigned();
+    // Numbers beyond 64 bits are read as fractions.
+    const bool fits = io::holds_whole<int64_t>(value) && value.get<int64_t>() >= least &&
+                      value.get<int64_t>() <= kMostNumber;
     check(fits, key,
           "a whole number from " + std::to_string(least) + " to " + std::to_string(kMostNumber));
     return value.get<int64_t>();

@@ -18,6 +18,14 @@ nlohmann::json parse_json(const std::string& text, const std::string& name);
 /// What the parser says is wrong, without its own name, in ASCII.
 std::string reason_of(const nlohmann::json::exception& error);
 
+/// Whether a whole number is written that the type can hold.
+template <typename Whole, typename Json>
+bool holds_whole(const Json& json) {
+  return json.is_number_unsigned()
+             ? std::in_range<Whole>(json.template get<std::uint64_t>())
+             : json.is_number_integer() && std::in_range<Whole>(json.template get<std::int64_t>());
+}
+
 /// A value of the type asked for, as get<Value>() gives it, but a whole number only where one is
 /// written that the type can hold: get<int>() of 1e300 is undefined, of 1.5 and true it is 1.
 ///
@@ -25,11 +33,7 @@ std::string reason_of(const nlohmann::json::exception& error);
 template <typename Value, typename Json>
 Value value_as(const Json& json) {
   if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
-    const bool fits =
-        json.is_number_unsigned()
-            ? std::in_range<Value>(json.template get<std::uint64_t>())
-            : json.is_number_integer() && std::in_range<Value>(json.template get<std::int64_t>());
-    if (fits) return json.template get<Value>();
+    if (holds_whole<Value>(json)) return json.template get<Value>();
     throw nlohmann::json::type_error::create(
         302,
         "type must be a whole number within its limits, but is " +

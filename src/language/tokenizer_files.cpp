@@ -109,9 +109,9 @@ void collect(std::map<int64_t, std::string>& added, int64_t id, const std::strin
 std::map<int64_t, std::string> collect_added(const Settings& config, const Settings& file) {
   std::map<int64_t, std::string> added;
   for (const auto& [text, id] : file.values.items()) {
-    require(id.is_number_integer(), "read ", file.name, ": the id of ", io::quote(text, 40),
+    require(io::holds_whole<int64_t>(id), "read ", file.name, ": the id of ", io::quote(text, 40),
             " is not a whole number");
-    collect(added, io::value_as<int64_t>(id), token_text(text, file.name), file.name);
+    collect(added, id.get<int64_t>(), token_text(text, file.name), file.name);
   }
   const auto decoder = config.values.find("added_tokens_decoder");
   if (decoder == config.values.end() || decoder->is_null()) return added;
