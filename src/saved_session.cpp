@@ -96,7 +96,7 @@ SavedSession session_from(const nlohmann::json& json, const Image& image) {
   }
   for (const auto& turn : json.at("turns")) {
     session.turns.push_back({pieces_from(turn.at("question")), pieces_from(turn.at("answer")),
-                             io::values_as<int64_t>(turn.at("regions"))});
+                             io::value_as<std::vector<std::int64_t>>(turn.at("regions"))});
     for (const auto region : session.turns.back().regions) {
       require(region >= 0 && region < static_cast<int64_t>(session.regions.size()), kDoing,
               "a turn speaks of a region that does not exist", kDamaged);

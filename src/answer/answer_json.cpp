@@ -94,8 +94,8 @@ ImageAnswer answer_from(const Read& json) {
                               region.at("given").get<bool>()});
   }
   answer.tagged = json.at("tagged").get<std::string>();
-  answer.prompt_ids = io::values_as<std::int64_t>(json.at("prompt_ids"));
-  answer.generated_ids = io::values_as<std::int64_t>(json.at("generated_ids"));
+  answer.prompt_ids = io::value_as<std::vector<std::int64_t>>(json.at("prompt_ids"));
+  answer.generated_ids = io::value_as<std::vector<std::int64_t>>(json.at("generated_ids"));
   const auto finish = json.at("finish").get<std::string>();
   for (std::size_t i = 0; i < kFinishNames.size(); ++i) {
     if (finish == kFinishNames[i]) answer.finish = static_cast<Finish>(i);

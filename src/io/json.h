@@ -26,13 +26,31 @@ bool holds_whole(const Json& json) {
              : json.is_number_integer() && std::in_range<Whole>(json.template get<std::int64_t>());
 }
 
-/// A value of the type asked for, as get<Value>() gives it, but a whole number only where one is
-/// written that the type can hold: get<int>() of 1e300 is undefined, of 1.5 and true it is 1.
+/// What a list holds; void for all other types.
+template <typename Value>
+struct ListItem {
+  using type = void;
+};
+template <typename Item>
+struct ListItem<std::vector<Item>> {
+  using type = Item;
+};
+
+/// A value of the type asked for, as get<Value>() gives it, but whole numbers, also those of a
+/// list, only where they are written and the type can hold them: get<int>() of 1e300 is undefined,
+/// of 1.5 and true it is 1.
 ///
 /// throws    nlohmann::json::exception
 template <typename Value, typename Json>
 Value value_as(const Json& json) {
-  if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
+  using Item = typename ListItem<Value>::type;
+  if constexpr (!std::is_void_v<Item>) {
+    Value values;
+    for (const auto& item : json.template get_ref<const typename Json::array_t&>()) {
+      values.push_back(value_as<Item>(item));
+    }
+    return values;
+  } else if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
     if (holds_whole<Value>(json)) return json.template get<Value>();
     throw nlohmann::json::type_error::create(
         302,
@@ -42,16 +60,6 @@ Value value_as(const Json& json) {
   } else {
     return json.template get<Value>();
   }
-}
-
-/// The same of a list.
-template <typename Value, typename Json>
-std::vector<Value> values_as(const Json& json) {
-  std::vector<Value> values;
-  for (const auto& item : json.template get_ref<const typename Json::array_t&>()) {
-    values.push_back(value_as<Value>(item));
-  }
-  return values;
 }
 
 /// Reads and parses a file of at most `max_bytes`.

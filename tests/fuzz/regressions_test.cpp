@@ -80,10 +80,11 @@ TEST(Regressions, MessagesHoldNothingThatATerminalObeys) {
 TEST(Regressions, ARunRecordWithFieldsOfOtherTypesIsRefused) {
   const testing::TemporaryFolder folder;
   const auto path = (folder.path() / "run.json").string();
-  const auto refusal = [&](const std::string& annotations, const std::string& identity) {
+  const auto refusal = [&](const std::string& annotations, const std::string& identity,
+                           const std::string& shard = "[0, 1]") {
     std::ofstream(path) << R"({"annotations": {"path": "a")" << annotations
-                        << R"(}, "identity": {"protocol": "rec")" << identity
-                        << R"(}, "shard": [0, 1], "images": [], "model": "m", "start": ""})";
+                        << R"(}, "identity": {"protocol": "rec")" << identity << R"(}, "shard": )"
+                        << shard << R"(, "images": [], "model": "m", "start": ""})";
     return message_of([&] { eval::read_run_record(path); });
   };
   EXPECT_TRUE(holds(refusal(R"(, "format": 1)", ""), "format: found number"));
@@ -91,6 +92,8 @@ TEST(Regressions, ARunRecordWithFieldsOfOtherTypesIsRefused) {
   EXPECT_TRUE(holds(refusal("", R"(, "seed": "x")"), "seed: found string"));
   EXPECT_TRUE(holds(refusal("", R"(, "prompt_index": 3)"), "prompt_index: found number"));
   EXPECT_TRUE(holds(refusal("", R"(, "prompt_index": "all")"), "no list 'prompts'"));
+  EXPECT_TRUE(holds(refusal("", "", "[0, 1e30]"), "shard: found array"));
+  EXPECT_TRUE(holds(refusal("", "", "[0, 1.5]"), "shard: found array"));
 }
 
 TEST(Regressions, CaptionsThatTakeHoursToCompareAreRefused) {

@@ -65,9 +65,9 @@ TEST(Json, WholeNumbersAreThoseWrittenAsSuchThatFit) {
   }
   EXPECT_EQ(value_as<std::uint64_t>(nlohmann::json(UINT64_MAX)), UINT64_MAX);
   EXPECT_THROW(value_as<std::int64_t>(nlohmann::json(UINT64_MAX)), nlohmann::json::exception);
-  EXPECT_EQ(values_as<int>(nlohmann::json({1, -2})), (std::vector<int>{1, -2}));
-  EXPECT_THROW(values_as<int>(nlohmann::json({1, 2.5})), nlohmann::json::exception);
-  EXPECT_THROW(values_as<int>(nlohmann::json(1)), nlohmann::json::exception);
+  EXPECT_EQ(value_as<std::vector<int>>(nlohmann::json({1, -2})), (std::vector<int>{1, -2}));
+  EXPECT_THROW(value_as<std::vector<int>>(nlohmann::json({1, 2.5})), nlohmann::json::exception);
+  EXPECT_THROW(value_as<std::vector<int>>(nlohmann::json(1)), nlohmann::json::exception);
   EXPECT_EQ(value_as<double>(nlohmann::json(2.5)), 2.5);
 }
 
