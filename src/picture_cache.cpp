@@ -56,9 +56,14 @@ std::string PictureCache::path(const std::string& key) const {
 }
 
 bool PictureCache::fits(const io::TensorMap& tensors) const {
-  const auto is = [&](const std::string& name, const std::vector<int64_t>& shape) {
+  const auto is = [&](const std::string& name, at::ScalarType type,
+                      const std::vector<int64_t>& shape) {
     const auto found = tensors.find(name);
-    return found != tensors.end() && found->second.sizes() == at::IntArrayRef(shape);
+    return found != tensors.end() && found->second.scalar_type() == type &&
+           found->second.sizes() == at::IntArrayRef(shape);
+  };
+  const auto finite = [&](const std::string& name, const std::vector<int64_t>& shape) {
+    return is(name, at::kFloat, shape) && tensors.at(name).isfinite().all().item<bool>();
   };
   const auto count = [&](const std::string& name) {
     const auto found = tensors.find(name);
@@ -66,22 +71,26 @@ bool PictureCache::fits(const io::TensorMap& tensors) const {
   };
   const auto& language = config_.language;
   const auto regions = count("regions.tokens"), length = count("ids");
-  bool good = is("image_tokens", {config_.image_tokens(), language.hidden}) &&
-              is("proposed_boxes", {config_.proposer.queries, 4}) &&
-              is("proposed_scores", {config_.proposer.queries}) && regions > 0 &&
-              regions <= config_.select.max_regions && is("regions.boxes", {regions, 4}) &&
-              is("regions.scores", {regions}) && is("regions.tokens", {regions, language.hidden}) &&
-              length > 0 && length < language.max_positions && is("ids", {length}) &&
-              is("feature_of", {length}) && tensors.at("ids").scalar_type() == at::kLong &&
-              tensors.at("feature_of").scalar_type() == at::kLong;
+  // Features are of one type, that of the model, which is part of the key.
+  const auto features =
+      tensors.contains("image_tokens") ? tensors.at("image_tokens").scalar_type() : at::kFloat;
+  bool good = at::isFloatingType(features) &&
+              is("image_tokens", features, {config_.image_tokens(), language.hidden}) &&
+              finite("proposed_boxes", {config_.proposer.queries, 4}) &&
+              finite("proposed_scores", {config_.proposer.queries}) && regions > 0 &&
+              regions <= config_.select.max_regions && finite("regions.boxes", {regions, 4}) &&
+              finite("regions.scores", {regions}) &&
+              is("regions.tokens", features, {regions, language.hidden}) && length > 0 &&
+              length < language.max_positions && is("ids", at::kLong, {length}) &&
+              is("feature_of", at::kLong, {length});
   for (size_t i = 0; i < config_.region.scales.size(); ++i) {
     const auto grid = static_cast<double>(config_.vision.grid());
     const auto side = std::lround(config_.region.scales[i] * grid);
-    good = good && is(map_name(i), {1, side, side, config_.region.channels});
+    good = good && is(map_name(i), features, {1, side, side, config_.region.channels});
   }
   const auto width = language.hidden / language.heads;
   for (int64_t i = 0; i < language.layers; ++i) {
-    good = good && is(layer_name(i), {2, language.kv_heads, length, width});
+    good = good && is(layer_name(i), features, {2, language.kv_heads, length, width});
   }
   return good;
 }

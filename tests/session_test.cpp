@@ -4,12 +4,14 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <thread>
 
 #include "init.h"
 #include "io/message.h"
+#include "io/safetensors.h"
 #include "session_support.h"
 #include "support.h"
 
@@ -128,6 +130,23 @@ TEST(PictureCache, ADamagedEntryIsMadeAnew) {
     EXPECT_EQ(std::filesystem::file_size(entry), size);
   }
   EXPECT_EQ(ask().timings.vision_ms, 0);
+
+  const auto written = io::read_safetensors(entry.string());
+  const auto metadata = io::read_safetensors_metadata(entry.string());
+  const auto expect_mended = [&](const std::string& name, const at::Tensor& wrong) {
+    auto tensors = written;
+    tensors[name] = wrong;
+    io::write_safetensors(entry.string(), tensors, metadata);
+    const auto mended = ask();
+    EXPECT_GT(mended.timings.vision_ms, 0) << name;
+    expect_same_answer(first, mended);
+  };
+  for (const auto* name : {"map.0", "image_tokens", "proposed_scores", "keys_and_values.0"}) {
+    expect_mended(name, written.at(name).to(at::kDouble));
+  }
+  for (const auto* name : {"proposed_boxes", "regions.boxes", "regions.scores"}) {
+    expect_mended(name, at::full_like(written.at(name), NAN));
+  }
 }
 
 TEST(Session, ReusedPrefixGivesTheAnswerOfAFreshOne) {
