@@ -13,15 +13,16 @@ namespace {
 
 constexpr const char* kFormat = "groma-train-1";
 
-const at::Tensor& find(const io::TensorMap& tensors, const std::string& name,
-                       const at::Tensor& like, const std::string& path) {
+const at::Tensor& find(const io::TensorMap& tensors, const std::string& name, at::IntArrayRef shape,
+                       const std::string& path) {
   const auto found = tensors.find(name);
   require(found != tensors.end(), "read '", path, "': '", name,
           "' is missing; the state belongs to another model");
-  require(found->second.sizes() == like.sizes() && found->second.scalar_type() == at::kFloat,
-          "read '", path, "': '", name, "' is ", found->second.sizes(), ", the model has ",
-          like.sizes(), "; the state belongs to another model");
-  return found->second;
+  const auto& tensor = found->second;
+  require(tensor.sizes() == shape && tensor.scalar_type() == at::kFloat, "read '", path, "': '",
+          name, "' is ", tensor.scalar_type(), ' ', tensor.sizes(), ", the model has Float ", shape,
+          "; the state belongs to another model");
+  return tensor;
 }
 
 std::string entry(const std::map<std::string, std::string>& metadata, const char* key,
@@ -32,16 +33,17 @@ std::string entry(const std::map<std::string, std::string>& metadata, const char
   return found->second;
 }
 
-/// A whole number among the metadata.
+/// A number of at least `least` among the metadata.
 template <typename Number>
-Number number(const std::map<std::string, std::string>& metadata, const char* key,
+Number number(const std::map<std::string, std::string>& metadata, const char* key, Number least,
               const std::string& path) {
   const auto text = entry(metadata, key, path);
   Number value{};
   const auto end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, value);
-  require(result.ec == std::errc() && result.ptr == end, "read '", path, "': ", key, " is ",
-          io::quote(text, 40), ", expected a number; the file is damaged");
+  require(result.ec == std::errc() && result.ptr == end && value >= least, "read '", path,
+          "': ", key, " is ", io::quote(text, 40), ", expected a number of at least ", least,
+          "; the file is damaged");
   return value;
 }
 
@@ -80,21 +82,21 @@ RunState load_state(const std::string& path, MasterWeights& weights) {
           entry(metadata, "format", path), "', expected ", kFormat);
   const auto tensors = io::read_safetensors(path);
   for (auto& own : weights.entries) {
-    own.value.copy_(find(tensors, "value/" + own.name, own.value, path));
+    own.value.copy_(find(tensors, "value/" + own.name, own.value.sizes(), path));
     if (!own.moves) continue;
-    own.first.copy_(find(tensors, "first/" + own.name, own.value, path));
-    own.second.copy_(find(tensors, "second/" + own.name, own.value, path));
+    own.first.copy_(find(tensors, "first/" + own.name, own.value.sizes(), path));
+    own.second.copy_(find(tensors, "second/" + own.name, own.value.sizes(), path));
     if (own.average.defined()) {
-      own.average.copy_(find(tensors, "average/" + own.name, own.value, path));
+      own.average.copy_(find(tensors, "average/" + own.name, own.value.sizes(), path));
     }
   }
   RunState state;
-  state.step = number<std::int64_t>(metadata, "step", path);
-  state.seed = number<std::uint64_t>(metadata, "seed", path);
-  state.threads = number<int>(metadata, "threads", path);
+  state.step = number<std::int64_t>(metadata, "step", 0, path);
+  state.seed = number<std::uint64_t>(metadata, "seed", 0, path);
+  state.threads = number<int>(metadata, "threads", 1, path);
   state.data = entry_or(metadata, "data", "");
   state.recipe = entry(metadata, "recipe", path);
-  weights.updates = number<std::int64_t>(metadata, "updates", path);
+  weights.updates = number<std::int64_t>(metadata, "updates", 0, path);
   return state;
 }
 
@@ -102,20 +104,20 @@ void load_moved_values(const std::string& path, GromaModelImpl& model) {
   const auto tensors = io::read_safetensors(path);
   const auto metadata = io::read_safetensors_metadata(path);
   const double scale =
-      metadata.contains("lora_scale") ? number<double>(metadata, "lora_scale", path) : 0;
-  const auto result = [&](const std::string& name, const at::Tensor* like) {
-    const auto found = tensors.find("average/" + name);
-    if (!like) return found == tensors.end() ? tensors.at("value/" + name) : found->second;
-    return find(tensors, (found == tensors.end() ? "value/" : "average/") + name, *like, path);
+      metadata.contains("lora_scale") ? number<double>(metadata, "lora_scale", 0, path) : 0;
+  const auto resulting = [&](const std::string& name) {
+    return (tensors.contains("average/" + name) ? "average/" : "value/") + name;
   };
   for (auto& item : model.named_parameters()) {
-    const bool moved = tensors.contains("first/" + item.key());
-    const bool adapted = tensors.contains("first/" + adapter_name(item.key(), 'A'));
-    if (!moved && !adapted) continue;
-    auto value = result(item.key(), &item.value()).clone();
+    const auto sizes = item.value().sizes();
+    const auto down_name = adapter_name(item.key(), 'A'), up_name = adapter_name(item.key(), 'B');
+    const bool adapted = sizes.size() == 2 && tensors.contains("first/" + down_name);
+    if (!adapted && !tensors.contains("first/" + item.key())) continue;
+    auto value = find(tensors, resulting(item.key()), sizes, path).clone();
     if (adapted) {
-      const auto down = result(adapter_name(item.key(), 'A'), nullptr);
-      const auto up = result(adapter_name(item.key(), 'B'), nullptr);
+      const auto rank = tensors.at("first/" + down_name).numel() / sizes[1];
+      const auto& down = find(tensors, resulting(down_name), {rank, sizes[1]}, path);
+      const auto& up = find(tensors, resulting(up_name), {sizes[0], rank}, path);
       value.add_(up.matmul(down), scale);
     }
     item.value().set_data(value);

@@ -7,11 +7,15 @@
 #include <iterator>
 
 #include "groma/error.h"
+#include "io/message.h"
+#include "io/safetensors.h"
 #include "train/tiny_run.h"
 
 namespace groma::train {
 namespace {
 
+using groma::testing::holds;
+using groma::testing::message_of;
 using testing::options_for;
 using testing::RunFolder;
 
@@ -141,6 +145,33 @@ TEST(Resume, AnotherSeedIsRefused) {
     EXPECT_NE(std::string(error.what()).find("run with seed 3, now 4"), std::string::npos)
         << error.what();
   }
+}
+
+TEST(Resume, ADamagedStateIsRefused) {
+  RunFolder folder("damaged");
+  testing::write_tiny_model(folder);
+  auto options = options_for(folder, testing::kDetection, "run");
+  options.steps = 1;
+  train(options);
+  options.resume = true;
+  const auto state = folder / "run/state.safetensors";
+  const auto tensors = io::read_safetensors(state);
+  const auto metadata = io::read_safetensors_metadata(state);
+  for (const auto& [key, value] :
+       {std::pair{"step", "-1"}, std::pair{"step", "9223372036854775808"},
+        std::pair{"updates", "-1"}, std::pair{"threads", "0"}, std::pair{"seed", "3.5"}}) {
+    auto other = metadata;
+    other[key] = value;
+    io::write_safetensors(state, tensors, other);
+    const auto message = message_of([&] { train(options); });
+    EXPECT_TRUE(holds(message, std::string(key) + " is '" + value + "', expected")) << message;
+  }
+  auto wrong = tensors;
+  auto& first = wrong.begin()->second;
+  first = first.to(at::kInt);
+  io::write_safetensors(state, wrong, metadata);
+  const auto message = message_of([&] { train(options); });
+  EXPECT_TRUE(holds(message, "is Int [")) << message;
 }
 
 TEST(Resume, ARecipeOfAnotherStageIsRefused) {
