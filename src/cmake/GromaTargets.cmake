@@ -13,7 +13,7 @@ function(groma_target name)
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-restrict>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${GROMA_WERROR}>>:-Werror>)
   if(GROMA_SANITIZE)
-    # With it gcc 12 takes parts of std::regex for uninitialized (its bug 105562).
+    # With it gcc 12 takes parts of std::regex and std::optional for uninitialized (its bug 105562).
     target_compile_options(${name} PRIVATE
       $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>
       $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${GROMA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined>)
