@@ -58,12 +58,12 @@ double read_rate() {
   constexpr int64_t kChunk = int64_t{1} << 17, kChunks = 1024;  // numbers; 1 GiB, beyond any cache
   // Written once: pages that never were are all the same one.
   const auto memory = ops::zeros_in_large_pages(kChunks, kChunk * int64_t{8}).fill_(1);
-  const auto* data = static_cast<const int64_t*>(memory.const_data_ptr());
-  std::atomic<int64_t> sink = 0;
+  const auto* data = static_cast<const uint64_t*>(memory.const_data_ptr());
+  std::atomic<uint64_t> sink = 0;
   const auto seconds = best_seconds(4, [&] {
     ops::for_each_chunk(kChunks, at::get_num_threads(), [&](int64_t chunk) {
       constexpr int kLine = 8;  // numbers of a cache line
-      int64_t sums[4] = {};
+      uint64_t sums[4] = {};    // they wrap
       const auto* from = data + chunk * kChunk;
       for (int64_t i = 0; i < kChunk; i += 4 * kLine) {
         for (int s = 0; s < 4; ++s) sums[s] += from[i + s * kLine];
